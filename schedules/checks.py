@@ -1,0 +1,57 @@
+"""Checks of arguments: each returns the value as a plain `int` or `float`, or raises `ValueError`.
+
+NumPy scalars become plain numbers here, so whatever passes can be written to JSON.
+"""
+
+import math
+from numbers import Integral, Real
+
+
+def as_integer(name: str, value: object, *, minimum: int) -> int:
+    """Returns `value` as an `int`.
+
+    Args:
+        name: the argument's name, for the message.
+        value: an `int` or a NumPy integer; `True` and `3.0` are not integers here.
+        minimum: the smallest value allowed.
+
+    Raises:
+        ValueError: if `value` is not an integer or is below `minimum`.
+    """
+    # Every call of a schedule passes here, and the look-up in the abstract class is the slow part.
+    if type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+        value = int(value)
+    if value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    return value
+
+
+def as_finite(name: str, value: object) -> float:
+    """Returns `value` as a finite `float`.
+
+    Raises:
+        ValueError: if `value` is not a real number, or is NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (float, Real)):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return number
+
+
+def as_learning_rate(name: str, value: object) -> float:
+    """Returns `value` as a positive finite `float`.
+
+    Raises:
+        ValueError: if `value` is not a real number, or is not positive and finite.
+    """
+    rate = as_finite(name, value)
+    if rate <= 0.0:
+        raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+    return rate
