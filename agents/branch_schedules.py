@@ -1,0 +1,68 @@
+"""Schedules of branches: a run's own up to a boundary, something else from there on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.config import ConfigError
+from agents.run_directory import RunDirectory
+from schedules import Phase, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
+
+
+def held_schedule(run: RunDirectory, phase: int) -> Schedule:
+    """The run's schedule up to a boundary, and the rate before it from there on.
+
+    Args:
+        run: The run to be forked.
+        phase: Index of the phase at whose beginning it is forked.
+
+    Returns:
+        The schedule of a held branch.
+    """
+    return _spliced(run.phases[:phase], run.phases[phase].start, ())
+
+
+def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) -> Schedule:
+    """The run's schedule up to a boundary, and another staircase from there on.
+
+    Args:
+        run: The run to be forked; its schedule is a staircase.
+        phase: Index of the phase at whose beginning it is forked.
+        changes: Arguments of `StaircaseSchedule` that differ from the run's own.
+            `initial_learning_rate` is the rate at the boundary; without it that is the rate
+            before the boundary, decayed once.
+
+    Returns:
+        The schedule of a branch.
+
+    Raises:
+        ConfigError: If a value is invalid or the run's schedule is no staircase.
+    """
+    schedule, boundary = run.config.schedule, run.phases[phase].start
+    if not isinstance(schedule, StaircaseSchedule):
+        raise ConfigError(f"the schedule of {run.path} is no staircase but {schedule!r}")
+    decay_rate = changes.get("decay_rate", schedule.decay_rate)
+    minimum = changes.get("minimum_learning_rate", schedule.minimum_learning_rate)
+    decayed_once = max(run.phases[phase - 1].learning_rate * decay_rate, minimum)
+    try:
+        staircase = StaircaseSchedule(
+            initial_learning_rate=changes.get("initial_learning_rate", decayed_once),
+            decay_steps=changes.get("decay_steps", schedule.decay_steps),
+            decay_rate=decay_rate,
+            minimum_learning_rate=minimum,
+            constant_steps=changes.get("constant_steps"),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    remaining = run.config.total_timesteps - boundary
+    return _spliced(run.phases[:phase], boundary, staircase.phases(remaining))
+
+
+def _spliced(
+    before: tuple[Phase, ...], boundary: int, after: tuple[Phase, ...]
+) -> PiecewiseConstantSchedule:
+    """Phases up to a boundary, then others counted from it."""
+    starts = [p.start for p in before] + [boundary + p.start for p in after]
+    rates = [p.learning_rate for p in (*before, *after)]
+    return PiecewiseConstantSchedule(boundaries=tuple(starts[1:]), values=tuple(rates))

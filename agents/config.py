@@ -1,0 +1,148 @@
+"""The frozen description of a run: everything that determines its outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import envs
+from agents.algorithms import ALGORITHMS
+from agents.choices import unknown_choice
+from schedules import Schedule, schedule_from_dict
+
+REWARDS = ("sparse", "dense")
+CONTROLS = ("ee", "joints")
+VEC_ENVS = ("dummy", "subproc")
+DEVICES = ("cpu", "cuda")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be trained; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is: with the package versions, it fixes every bit of the outcome.
+
+    Attributes:
+        env: Task name, a key of `envs.TASKS`.
+        algo: Algorithm name, a key of `agents.ALGORITHMS`.
+        total_timesteps: Environment timesteps to train for, summed over parallel environments.
+        schedule: Learning rate as a function of the step; every optimizer follows it.
+        seed: Seed of the weights, the exploration and the training environments.
+        n_envs: Parallel training environments.
+        vec_env: `"dummy"` steps them in turn, `"subproc"` in one process each.
+        reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
+        control: `"ee"` moves the end effector, `"joints"` the arm's joints.
+        device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
+        snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
+        hyperparameters: Keyword arguments of the SB3 algorithm.
+        her: Keyword arguments of SB3's `HerReplayBuffer`; `None` trains without it.
+        action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
+        normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
+
+    Raises:
+        ConfigError: If a value is out of range or the parts cannot work together.
+    """
+
+    env: str
+    algo: str
+    total_timesteps: int
+    schedule: Schedule
+    seed: int = 0
+    n_envs: int = 1
+    vec_env: str = "dummy"
+    reward: str = "sparse"
+    control: str = "ee"
+    device: str = "cpu"
+    snapshot_every: int = 10_000
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    her: Mapping[str, Any] | None = None
+    action_noise: Mapping[str, Any] | None = None
+    normalize: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("env", envs.TASKS),
+            ("algo", ALGORITHMS),
+            ("vec_env", VEC_ENVS),
+            ("reward", REWARDS),
+            ("control", CONTROLS),
+            ("device", DEVICES),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise ConfigError(unknown_choice(name, value, choices))
+        for name in ("total_timesteps", "n_envs", "snapshot_every"):
+            self._require_integer(name, minimum=1, maximum=10**10)
+        # Seeds from 2**31 upwards belong to the evaluation episodes.
+        self._require_integer("seed", minimum=0, maximum=2**31 - 1)
+        if not isinstance(self.schedule, Schedule):
+            raise ConfigError(f"schedule must be a Schedule, got {self.schedule!r}")
+        for name in ("hyperparameters", "her", "action_noise", "normalize"):
+            value = getattr(self, name)
+            if not (isinstance(value, Mapping) or (value is None and name != "hyperparameters")):
+                raise ConfigError(f"{name} must be a mapping, got {value!r}")
+        self._check_combination()
+
+    def _require_integer(self, name: str, minimum: int, maximum: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{name} must be an integer, got {value!r}")
+        if not minimum <= value <= maximum:
+            raise ConfigError(f"{name} must be from {minimum} to {maximum}, got {value}")
+
+    def _check_combination(self) -> None:
+        off_policy = ALGORITHMS[self.algo].off_policy
+        for name in ("her", "action_noise"):
+            if getattr(self, name) is not None and not off_policy:
+                raise ConfigError(f"{name} needs an off-policy algorithm, and {self.algo} is not")
+        if self.action_noise is not None:
+            kind = self.action_noise.get("kind")
+            if kind not in ("normal", "ornstein-uhlenbeck"):
+                raise ConfigError(
+                    unknown_choice("action_noise kind", kind, ("normal", "ornstein-uhlenbeck"))
+                )
+            sigma = self.action_noise.get("sigma")
+            if not isinstance(sigma, int | float) or not 0 < sigma < float("inf"):
+                raise ConfigError(f"action_noise sigma must be a positive number, got {sigma!r}")
+            if extra := set(self.action_noise) - {"kind", "sigma"}:
+                raise ConfigError(
+                    unknown_choice("action_noise key", extra.pop(), ("kind", "sigma"))
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON data, which `from_dict` turns back into an equal config."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["schedule"] = self.schedule.to_dict()
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:
+        """Builds a config from JSON or YAML data.
+
+        Args:
+            data: The fields by name; `schedule` in the form of `Schedule.to_dict`.
+
+        Returns:
+            The checked config.
+
+        Raises:
+            ConfigError: If a key is unknown or missing, or a value is invalid.
+        """
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        for key in data:
+            if key not in fields:
+                raise ConfigError(unknown_choice("config key", key, fields))
+        for key in ("env", "algo", "total_timesteps", "schedule"):
+            if key not in data:
+                raise ConfigError(f"config key {key!r} is missing")
+        values = dict(data)
+        if not isinstance(values["schedule"], Schedule):
+            try:
+                values["schedule"] = schedule_from_dict(values["schedule"])
+            except ValueError as error:
+                raise ConfigError(f"schedule: {error}") from error
+        return cls(**values)

@@ -1,0 +1,106 @@
+"""Training environments: what is added to a task so that a run can be recorded and continued."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
+
+import envs
+from agents.config import ConfigError, RunConfig
+
+
+class SnapshotMonitor(Monitor):
+    """SB3's episode recorder, which can also hand out and take back the state of all it wraps."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """State of the task, the time limit and this recorder, as JSON data."""
+        limit = self._time_limit()
+        return {
+            "task": self.unwrapped.snapshot(),  # type: ignore[attr-defined]
+            "elapsed_steps": limit._elapsed_steps,
+            "rewards": list(self.rewards),
+            "needs_reset": self.needs_reset,
+            "total_steps": self.total_steps,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `snapshot` gave, in this process or another.
+
+        Args:
+            state: The return value of `snapshot`.
+        """
+        # The wrappers between check that reset() came first; the task is then overwritten.
+        self.env.reset()
+        self.unwrapped.restore(state["task"])  # type: ignore[attr-defined]
+        self._time_limit()._elapsed_steps = state["elapsed_steps"]
+        self.rewards = list(state["rewards"])
+        self.needs_reset = state["needs_reset"]
+        self.total_steps = state["total_steps"]
+
+    def _time_limit(self) -> gym.wrappers.TimeLimit[Any, Any]:
+        wrapper: gym.Env[Any, Any] = self.env
+        while not isinstance(wrapper, gym.wrappers.TimeLimit):
+            if not isinstance(wrapper, gym.Wrapper):
+                raise ConfigError(f"{self.unwrapped} has no time limit, so its episodes never end")
+            wrapper = wrapper.env
+        return wrapper
+
+
+def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN401
+    """Makes one environment of a run, for training or for evaluation.
+
+    Args:
+        config: The run; its `env`, `reward` and `control` are used.
+        **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
+
+    Returns:
+        The task with its time limit and an episode recorder around it.
+    """
+    env = gym.make(
+        envs.TASKS[config.env],
+        reward=config.reward,
+        control=config.control,
+        disable_env_checker=True,
+        **render,
+    )
+    return SnapshotMonitor(env)
+
+
+def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
+    if multiprocessing.parent_process() is not None:
+        # Ctrl-C reaches the whole process group; the trainer still needs its environments to
+        # take the last snapshot, and ends them itself.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make_env(config)
+
+
+def make_training_envs(config: RunConfig) -> VecEnv:
+    """Makes the vectorised training environments of a run.
+
+    Args:
+        config: The run; `n_envs`, `vec_env` and `normalize` shape the result.
+
+    Returns:
+        `n_envs` environments, inside `VecNormalize` where the config asks for it.
+
+    Raises:
+        ConfigError: If `normalize` is not what `VecNormalize` takes.
+    """
+    makers: list[Callable[[], gym.Env[Any, Any]]] = [
+        partial(_make_worker_env, config)
+    ] * config.n_envs
+    venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
+    if config.normalize is None:
+        return venv
+    try:
+        return VecNormalize(venv, **config.normalize)
+    except (TypeError, ValueError) as error:
+        venv.close()
+        raise ConfigError(f"normalize: {error}") from error

@@ -1,0 +1,46 @@
+"""Presets: the defaults of each algorithm on each environment, kept as YAML beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from agents.algorithms import ALGORITHMS
+from agents.choices import unknown_choice
+from agents.config import ConfigError
+
+
+def load_preset(algo: str, env: str) -> dict[str, Any]:
+    """Reads the preset of an algorithm for an environment.
+
+    The environment's entry is laid over the algorithm's `default` entry: mappings such as
+    `hyperparameters` key by key, everything else as a whole. `schedule` counts as a whole,
+    because a boundary of one schedule means nothing in another.
+
+    Args:
+        algo: A key of `agents.ALGORITHMS`.
+        env: Environment name; one without an entry of its own gets `default`.
+
+    Returns:
+        Fields of a `RunConfig` by name, as `RunConfig.from_dict` takes them.
+
+    Raises:
+        ConfigError: If the algorithm is unknown.
+    """
+    if algo not in ALGORITHMS:
+        raise ConfigError(unknown_choice("algo", algo, ALGORITHMS))
+    text = files("agents").joinpath(f"presets/{algo}.yaml").read_text(encoding="utf-8")
+    entries = yaml.safe_load(text)
+    preset: dict[str, Any] = {"env": env, "algo": algo, **entries["default"]}
+    for key, value in entries.get(env, {}).items():
+        if (
+            key != "schedule"
+            and isinstance(value, Mapping)
+            and isinstance(preset.get(key), Mapping)
+        ):
+            value = {**preset[key], **value}
+        preset[key] = value
+    return preset

@@ -1,0 +1,169 @@
+"""The state of a training process as plain data: all that later steps depend on.
+
+Networks and optimizers are not here: SB3 saves those itself, without pickling.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import StateDependentNoiseDistribution
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+
+Arrays = dict[str, NDArray[Any]]
+
+_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
+_NOISE_MATRICES = ("exploration_mat", "exploration_matrices")
+_OBSERVATIONS = ("_last_obs", "_last_original_obs")
+
+
+def capture_state(model: BaseAlgorithm) -> tuple[dict[str, Any], Arrays]:
+    """Reads the state of a model, its environments and the process's generators.
+
+    Args:
+        model: A model between an update and the next step of its environments.
+
+    Returns:
+        JSON data and arrays, for `restore_state`.
+    """
+    arrays: Arrays = {}
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
+    generator = model.action_space.np_random.bit_generator.state
+    state: dict[str, Any] = {
+        "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
+        # SB3 keeps the wall-clock time of each episode too, which nothing depends on.
+        "episodes": [{"r": e["r"], "l": e["l"]} for e in model.ep_info_buffer or ()],
+        "successes": [bool(success) for success in model.ep_success_buffer or ()],
+        "generators": {
+            "python": random.getstate(),
+            "numpy": {
+                "position": legacy["state"]["pos"],
+                "has_gauss": legacy["has_gauss"],
+                "gauss": legacy["gauss"],
+            },
+            "action_space": generator,
+        },
+        "environments": model.env.env_method("snapshot") if model.env is not None else [],
+    }
+    arrays["generators.numpy"] = legacy["state"]["key"]
+    arrays["generators.torch"] = torch.get_rng_state().numpy()
+    if model.device.type == "cuda":
+        arrays["generators.cuda"] = torch.cuda.get_rng_state(model.device).numpy()
+    for name in _OBSERVATIONS:
+        value = getattr(model, name)
+        if value is not None:
+            arrays.update({f"{name}.{key}": part for key, part in value.items()})
+    arrays["_last_episode_starts"] = np.asarray(model._last_episode_starts)
+    if (distribution := _noise_distribution(model)) is not None:
+        for name in _NOISE_MATRICES:
+            arrays[f"gsde.{name}"] = getattr(distribution, name).detach().cpu().numpy()
+    for number, noise in enumerate(_ou_noises(model)):
+        arrays[f"noise.{number}"] = noise.noise_prev
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is not None:
+        arrays["normalizer.returns"] = normalizer.returns
+        for name, moments in _moments(model).items():
+            arrays[f"{name}.mean"] = np.asarray(moments.mean)
+            arrays[f"{name}.var"] = np.asarray(moments.var)
+            arrays[f"{name}.count"] = np.asarray(moments.count)
+    return state, arrays
+
+
+def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -> None:
+    """Puts a model, its environments and the process's generators into a captured state.
+
+    Args:
+        model: A model built from the same config, inside `learn()` between an update and the
+            next step.
+        state: JSON data of `capture_state`.
+        arrays: Arrays of `capture_state`.
+    """
+    for name, value in state["counters"].items():
+        setattr(model, name, value)
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
+    if model.env is not None:
+        for index, environment in enumerate(state["environments"]):
+            model.env.env_method("restore", environment, indices=[index])
+    for name in _OBSERVATIONS:
+        parts = {
+            key.removeprefix(f"{name}."): value
+            for key, value in arrays.items()
+            if key.startswith(f"{name}.")
+        }
+        setattr(model, name, parts or None)
+    model._last_episode_starts = arrays["_last_episode_starts"]
+    if (distribution := _noise_distribution(model)) is not None:
+        for name in _NOISE_MATRICES:
+            setattr(
+                distribution, name, torch.as_tensor(arrays[f"gsde.{name}"], device=model.device)
+            )
+    for number, noise in enumerate(_ou_noises(model)):
+        noise.noise_prev = arrays[f"noise.{number}"]
+    restore_normalizer(model, arrays)
+    generators = state["generators"]
+    version, internal, gauss = generators["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(
+        {
+            "bit_generator": "MT19937",
+            "state": {
+                "key": arrays["generators.numpy"],
+                "pos": generators["numpy"]["position"],
+            },
+            "has_gauss": generators["numpy"]["has_gauss"],
+            "gauss": generators["numpy"]["gauss"],
+        }
+    )
+    model.action_space.np_random.bit_generator.state = generators["action_space"]
+    torch.set_rng_state(torch.as_tensor(arrays["generators.torch"]))
+    if model.device.type == "cuda":
+        torch.cuda.set_rng_state(torch.as_tensor(arrays["generators.cuda"]), model.device)
+
+
+def restore_normalizer(model: BaseAlgorithm, arrays: Arrays) -> None:
+    """Puts back the running means of `VecNormalize`, where a run has one.
+
+    Args:
+        model: A model built from the run's config.
+        arrays: Arrays of `capture_state`.
+    """
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is None:
+        return
+    normalizer.returns[:] = arrays["normalizer.returns"]
+    for name, moments in _moments(model).items():
+        moments.mean = arrays[f"{name}.mean"]
+        moments.var = arrays[f"{name}.var"]
+        moments.count = arrays[f"{name}.count"].item()
+
+
+def _moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is None:
+        return {}
+    per_key = normalizer.obs_rms if isinstance(normalizer.obs_rms, dict) else {}
+    return {
+        "normalizer.return": normalizer.ret_rms,
+        **{f"normalizer.{key}": moments for key, moments in per_key.items()},
+    }
+
+
+def _ou_noises(model: BaseAlgorithm) -> list[OrnsteinUhlenbeckActionNoise]:
+    noise = model.action_noise
+    noises = noise.noises if isinstance(noise, VectorizedActionNoise) else [noise]
+    return [part for part in noises if isinstance(part, OrnsteinUhlenbeckActionNoise)]
+
+
+def _noise_distribution(model: BaseAlgorithm) -> StateDependentNoiseDistribution | None:
+    """The holder of gSDE's noise matrices, which last over several steps and are no parameters."""
+    distribution = getattr(getattr(model, "actor", None) or model.policy, "action_dist", None)
+    return distribution if isinstance(distribution, StateDependentNoiseDistribution) else None

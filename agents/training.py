@@ -1,0 +1,239 @@
+"""Training a run from wherever it is to its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import DictReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from agents.config import ConfigError, RunConfig
+from agents.environments import make_training_envs
+from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
+from agents.lock import locked
+from agents.model import build_model, steps_per_update
+from agents.progress_bar import TrainingProgress
+from agents.recording import Recorder, phase_at, rewind_table
+from agents.replay_log import ReplayLog
+from agents.run_directory import RunDirectory, RunError
+from agents.snapshots import (
+    Snapshot,
+    load_snapshot,
+    newest_good_snapshot,
+    prune_snapshots,
+    remove_leftovers,
+    remove_snapshot,
+    save_snapshot,
+    snapshot_steps,
+)
+from schedules.callback import StaircaseCallback
+
+LOG_INTERVAL_EPISODES = 10
+
+
+def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
+    """Creates a run that `train_run` can train, after trying that its model can be built.
+
+    Args:
+        config: What to train.
+        path: Folder of the run, new or empty.
+        held_branches: Length of the held branches that belong to the run, if any.
+
+    Returns:
+        The run.
+
+    Raises:
+        ConfigError: If the config cannot be trained; nothing is written then.
+        RunError: If the folder cannot be used.
+    """
+    venv = make_training_envs(dataclasses.replace(config, vec_env="dummy"))
+    try:
+        model = build_model(config, venv)
+        _replay_log(model, path / "replay")
+    finally:
+        venv.close()
+    return RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
+
+
+def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
+    """What the schedule plans and the algorithm, which updates only now and then, does later.
+
+    Args:
+        run: The run.
+
+    Returns:
+        A phrase for each planned boundary that no update meets.
+    """
+    effective = {phase.index: phase.start for phase in run.effective_phases}
+    phrases = []
+    for phase in run.phases[1:]:
+        if phase.index not in effective:
+            phrases.append(f"phase {phase.index} (planned at {phase.start}) sees no update")
+        elif effective[phase.index] != phase.start:
+            start = effective[phase.index]
+            phrases.append(f"phase {phase.index} begins at {start} instead of {phase.start}")
+    return tuple(phrases)
+
+
+def train_run(
+    run: RunDirectory,
+    console: Console,
+    on_boundary: Callable[[Snapshot], None] | None = None,
+) -> None:
+    """Trains a run to its end, from its newest good snapshot or from the start.
+
+    Args:
+        run: The run; one that is complete already is left as it is.
+        console: Where progress and warnings are shown.
+        on_boundary: Called after the snapshot at each boundary.
+
+    Raises:
+        RunError: If another process trains the run, it has no good snapshot, or it cannot be
+            written.
+        TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
+    """
+    with locked(run):
+        remove_leftovers(run)
+        snapshot, damaged = newest_good_snapshot(run)
+        for line in damaged:
+            console.print(f"[yellow]warning:[/] {line}; an older one is used", highlight=False)
+        if snapshot is not None and snapshot.final:
+            return
+        if changes := run.version_changes():
+            console.print(
+                f"[yellow]warning:[/] the run was made with other versions ({', '.join(changes)}), "
+                "so it may go on differently",
+                highlight=False,
+            )
+        if late := late_boundaries(run):
+            console.print(
+                f"[yellow]warning:[/] {run.config.algo} updates every {run.steps_per_update} "
+                f"steps: {', '.join(late)}",
+                highlight=False,
+            )
+        _train(run, snapshot, console, on_boundary)
+
+
+def _train(
+    run: RunDirectory,
+    snapshot: Snapshot | None,
+    console: Console,
+    on_boundary: Callable[[Snapshot], None] | None,
+) -> None:
+    # Later snapshots are damaged, and made again on the way.
+    for step in snapshot_steps(run):
+        if snapshot is not None and step > snapshot.step:
+            remove_snapshot(run.snapshots_path / str(step))
+    for path in (run.metrics_path, run.episodes_path):
+        rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
+    venv = make_training_envs(run.config)
+    recorder = Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)
+    try:
+        model = build_model(run.config, venv)
+        model.set_logger(recorder.logger)
+        with (
+            catch_stop_requests() as stop,
+            TrainingProgress(run.config.total_timesteps, console) as progress,
+        ):
+            steering = _Steering(run, recorder, progress, stop, snapshot, on_boundary)
+            model.learn(
+                run.config.total_timesteps,
+                callback=CallbackList([StaircaseCallback(), steering]),
+                log_interval=LOG_INTERVAL_EPISODES if isinstance(model, OffPolicyAlgorithm) else 1,
+            )
+    except OSError as error:
+        raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
+    finally:
+        recorder.close()
+        venv.close()
+
+
+def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:
+    if not isinstance(model, OffPolicyAlgorithm):
+        return None
+    if not isinstance(model.replay_buffer, DictReplayBuffer):
+        raise ConfigError("runs need environments with dictionary observations")
+    return ReplayLog(directory, model.replay_buffer, steps_per_update(model) // model.n_envs)
+
+
+class _Steering(BaseCallback):
+    """Restores, records, snapshots and stops, all at the one point where a run can be continued.
+
+    That point is the start of a rollout: the update of the rollout before is done and the
+    environments have not moved yet. `learn()` is always called for the whole run; a snapshot is
+    put in place at the first such point, when SB3's own preparations (which draw random numbers,
+    reset action noise and environments) are over.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        recorder: Recorder,
+        progress: TrainingProgress,
+        stop: StopRequest,
+        snapshot: Snapshot | None,
+        on_boundary: Callable[[Snapshot], None] | None,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._recorder = recorder
+        self._progress = progress
+        self._stop = stop
+        self._to_restore = snapshot
+        self._on_boundary = on_boundary
+        self._replay_log: ReplayLog | None = None
+
+    def _on_training_start(self) -> None:
+        self._replay_log = _replay_log(self.model, self._run.replay_path)
+
+    def _on_rollout_start(self) -> None:
+        if self._to_restore is not None:
+            load_snapshot(self._to_restore, self.model, self._replay_log)
+            self._recorder.updates_recorded = self.model._n_updates
+            self._to_restore = None
+            return
+        self._recorder.record_update(self.model)
+        step, interval = self.model.num_timesteps, self._run.steps_per_update
+        if self._replay_log is not None:
+            self._replay_log.extend(step // self.model.n_envs)
+        if step == 0:
+            return
+        phase = phase_at(self._run.effective_phases, step)
+        at_boundary = phase_at(self._run.effective_phases, step + interval) != phase
+        every = self._run.config.snapshot_every
+        is_due = step // every > (step - interval) // every
+        interrupted = self._stop.signal_number is not None
+        if at_boundary or is_due or interrupted:
+            snapshot = self._save(phase_end=phase.index if at_boundary else None, final=False)
+            if at_boundary and self._on_boundary is not None:
+                self._on_boundary(snapshot)
+        if self._stop.signal_number is not None:
+            raise TrainingInterrupted(self._stop.signal_number)
+
+    def _on_step(self) -> bool:
+        step = self.model.num_timesteps
+        self._recorder.record_episodes(step, self.locals["infos"])
+        self._progress.update(self.model, phase_at(self._run.effective_phases, step))
+        return True
+
+    def _on_training_end(self) -> None:
+        self._recorder.record_update(self.model)
+        self._save(phase_end=self._run.effective_phases[-1].index, final=True)
+
+    def _save(self, *, phase_end: int | None, final: bool) -> Snapshot:
+        snapshot = save_snapshot(
+            self._run,
+            self.model,
+            self._replay_log,
+            self._recorder.marks(),
+            phase_end=phase_end,
+            final=final,
+            elapsed_s=self._recorder.elapsed_s,
+        )
+        prune_snapshots(self._run)
+        return snapshot

@@ -1,0 +1,185 @@
+"""What a branch is: the parent's beginning, then its own way, all else equal."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agents import ConfigError, RunDirectory, RunError
+from agents.arguments import TrainArguments, describe_branch
+from agents.branching import create_branch
+from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
+from agents.training import create_run, train_run
+from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
+from tests.agents.small_runs import STAIRCASE, small_config
+from tests.agents.test_exact_resume import rows_without_time
+
+QUIET = Console(quiet=True)
+
+
+def final(run: RunDirectory) -> Snapshot:
+    return read_snapshot(run, snapshot_steps(run)[-1])
+
+
+def trained(path: Path, algo: str, schedule: Schedule, **changes: object) -> RunDirectory:
+    run = create_run(small_config(algo, schedule, **changes), path)
+    train_run(run, QUIET)
+    return run
+
+
+@pytest.fixture(scope="module", params=["sac", "ppo"])
+def trunk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    changes = {"n_envs": 2, "total_timesteps": 640} if request.param == "ppo" else {}
+    path = tmp_path_factory.mktemp(request.param) / "trunk"
+    return trained(path, request.param, STAIRCASE, **changes)
+
+
+def branch_of(run: RunDirectory, path: Path, **flags: object) -> RunDirectory:
+    phase, _, schedule, length = describe_branch(TrainArguments(branch="", **flags), run)
+    branch = create_branch(run, phase, schedule, length, path)
+    train_run(branch, QUIET)
+    return branch
+
+
+def test_staircase_and_constant_rate_are_one_run_up_to_the_first_boundary(
+    trunk: RunDirectory, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(trunk.config, schedule=ConstantSchedule(1e-3))
+    constant = create_run(config, tmp_path / "constant")
+    boundary = next(s for s in snapshot_steps(trunk) if read_snapshot(trunk, s).phase_end == 0)
+    # The constant run has no boundary, so it is told to take snapshots where the trunk has its.
+    config = dataclasses.replace(config, snapshot_every=boundary)
+    constant = create_run(config, tmp_path / "constant-with-snapshots")
+    seen: dict[int, str] = {}
+    train_run(constant, QUIET)
+    for step in snapshot_steps(constant):
+        seen[step] = read_snapshot(constant, step).state_sha256
+
+    assert final(constant).step == final(trunk).step
+    assert final(constant).state_sha256 != final(trunk).state_sha256
+    before = [r for r in rows_without_time(trunk.metrics_path) if int(r["step"]) <= boundary]
+    assert before == rows_without_time(constant.metrics_path)[: len(before)]
+    after = rows_without_time(trunk.metrics_path)[len(before)]
+    assert after != rows_without_time(constant.metrics_path)[len(before)]
+
+
+def test_the_state_at_the_first_boundary_does_not_depend_on_what_follows(tmp_path: Path) -> None:
+    config = {"snapshot_every": 129, "total_timesteps": 200}
+    staircase = trained(tmp_path / "staircase", "sac", STAIRCASE, **config)
+    constant = trained(tmp_path / "constant", "sac", ConstantSchedule(1e-3), **config)
+
+    assert read_snapshot(staircase, 129).phase_end == 0
+    assert read_snapshot(constant, 129).phase_end is None
+    assert read_snapshot(staircase, 129).state_sha256 == read_snapshot(constant, 129).state_sha256
+    assert final(staircase).state_sha256 != final(constant).state_sha256
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_control_branch_ends_as_the_trunk(
+    phase: int, trunk: RunDirectory, tmp_path: Path
+) -> None:
+    branch = branch_of(trunk, tmp_path / "control", at_phase=phase)
+
+    assert branch.config == trunk.config
+    assert final(branch).state_sha256 == final(trunk).state_sha256
+    assert rows_without_time(branch.metrics_path) == rows_without_time(trunk.metrics_path)
+    assert rows_without_time(branch.episodes_path) == rows_without_time(trunk.episodes_path)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"held": True},
+        {"held": True, "branch_length": "end"},
+        {"decay_rate": 0.1},
+        {"initial_learning_rate": 3e-3, "decay_steps": 100},
+    ],
+    ids=str,
+)
+def test_a_branch_equals_the_same_run_from_scratch(
+    flags: dict[str, object], trunk: RunDirectory, tmp_path: Path
+) -> None:
+    branch = branch_of(trunk, tmp_path / "branch", at_phase=1, **flags)
+    scratch = create_run(branch.config, tmp_path / "scratch")
+    train_run(scratch, QUIET)
+
+    assert final(branch).state_sha256 == final(scratch).state_sha256
+    assert final(branch).state_sha256 != final(trunk).state_sha256
+    assert rows_without_time(branch.metrics_path) == rows_without_time(scratch.metrics_path)
+    assert rows_without_time(branch.episodes_path) == rows_without_time(scratch.episodes_path)
+
+
+def test_a_held_branch_ends_where_the_phase_ends_with_the_rate_before(
+    trunk: RunDirectory, tmp_path: Path
+) -> None:
+    branch = branch_of(trunk, tmp_path / "held", at_phase=1, held=True)
+
+    (end,) = [s for s in snapshot_steps(trunk) if read_snapshot(trunk, s).phase_end == 1]
+    assert final(branch).step == end
+    assert {row["learning_rate"] for row in rows_without_time(branch.metrics_path)} == {"0.001"}
+    assert branch.parent is not None
+    assert (branch.path / branch.parent.run).resolve() == trunk.path.resolve()
+    assert branch.parent.phase == 1
+    assert read_snapshot(trunk, branch.parent.step).phase_end == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "schedule"),
+    [
+        ({"at_phase": 1, "held": True}, PiecewiseConstantSchedule((), (8e-3,))),
+        ({"at_phase": 2, "held": True}, PiecewiseConstantSchedule((100,), (8e-3, 4e-3))),
+        (
+            {"at_phase": 2, "decay_rate": 0.25},
+            PiecewiseConstantSchedule((100, 200, 300), (8e-3, 4e-3, 1e-3, 2.5e-4)),
+        ),
+        (
+            {"at_phase": 1, "initial_learning_rate": 1e-2, "minimum_learning_rate": 5e-3},
+            PiecewiseConstantSchedule((100, 200), (8e-3, 1e-2, 5e-3)),
+        ),
+        (
+            {"at_phase": 3, "decay_steps": 50, "constant_steps": 70},
+            PiecewiseConstantSchedule((100, 200, 300, 370), (8e-3, 4e-3, 2e-3, 1e-3, 5e-4)),
+        ),
+        ({"at_phase": 3}, StaircaseSchedule(8e-3, decay_steps=100, decay_rate=0.5)),
+    ],
+    ids=str,
+)
+def test_the_flags_of_a_branch_make_its_schedule(
+    flags: dict[str, object], schedule: Schedule, tmp_path: Path
+) -> None:
+    config = small_config("sac", StaircaseSchedule(8e-3, 100, 0.5), total_timesteps=400)
+    run = create_run(config, tmp_path / "run")
+
+    _, _, described, _ = describe_branch(TrainArguments(branch="", **flags), run)
+
+    assert described.phases(400) == schedule.phases(400)
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ({"at_phase": 0}, "--at-phase 0: .* can be forked at 1, 2"),
+        ({"at_phase": 9, "held": True}, "can be forked at 1, 2"),
+        ({"at_phase": 1, "held": True, "decay_rate": 0.5}, "--held and --decay-rate do not go"),
+        ({"at_phase": 1, "decay_rate": 1.5}, "--decay-rate .*1.5"),
+        ({"at_phase": 1, "seed": 4}, "--seed 4 contradicts .* which has 0"),
+        ({"at_phase": 1, "algo": "ppo"}, "--algo ppo contradicts .* which has sac"),
+    ],
+)
+def test_a_bad_branch_is_refused_in_one_line(
+    flags: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    run = create_run(small_config("sac", her=None), tmp_path / "run")
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        describe_branch(TrainArguments(branch="", **flags), run)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_can_only_be_forked_where_it_has_been(tmp_path: Path) -> None:
+    run = create_run(small_config("sac"), tmp_path / "run")
+    with pytest.raises(RunError, match="has not reached phase 1 yet"):
+        create_branch(run, 1, ConstantSchedule(1e-3), "end", tmp_path / "branch")
+    assert not (tmp_path / "branch").exists()

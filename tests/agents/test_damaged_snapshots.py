@@ -1,0 +1,205 @@
+"""Damage to a snapshot is detected and named, and the newest good one is used."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from agents import RunDirectory, RunError
+from agents.environments import make_training_envs
+from agents.model import build_model
+from agents.snapshots import (
+    DamagedSnapshot,
+    check_snapshot,
+    load_agent,
+    newest_good_snapshot,
+    read_snapshot,
+    snapshot_steps,
+)
+from agents.training import create_run, train_run
+from tests.agents.small_runs import small_config
+
+FILES = ("manifest.json", "agent.zip", "state.json", "arrays.npz")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    config = small_config("sac", total_timesteps=200, hyperparameters={"buffer_size": 120})
+    run = create_run(config, tmp_path_factory.mktemp("whole") / "run")
+    train_run(run, Console(quiet=True))
+    return run
+
+
+@pytest.fixture
+def run(whole: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """The run as it is when it was killed before its end."""
+    shutil.copytree(whole.path, tmp_path / "run")
+    copy = RunDirectory.open(tmp_path / "run")
+    shutil.rmtree(copy.snapshots_path / str(snapshot_steps(copy)[-1]))
+    return copy
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named_and_an_older_snapshot_used(
+    damage: Callable[[Path], None], name: str, run: RunDirectory
+) -> None:
+    *_, older, newest = snapshot_steps(run)
+    damage(run.snapshots_path / str(newest) / name)
+
+    snapshot, complaints = newest_good_snapshot(run)
+
+    assert snapshot is not None
+    assert snapshot.step == older
+    (complaint,) = complaints
+    assert str(run.snapshots_path / str(newest)) in complaint
+    assert name.partition(".")[0] in complaint
+
+
+def test_a_run_with_a_damaged_snapshot_still_ends_identically(
+    run: RunDirectory, whole: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip_a_bit(run.snapshots_path / str(snapshot_steps(run)[-1]) / "arrays.npz")
+
+    train_run(run, Console(width=500))
+
+    assert "arrays.npz does not match its checksum; an older one is used" in capsys.readouterr().out
+    assert snapshot_steps(run) == snapshot_steps(whole)
+    for step in snapshot_steps(whole):
+        check_snapshot(run, read_snapshot(run, step))
+        assert read_snapshot(run, step).state_sha256 == read_snapshot(whole, step).state_sha256
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_flipped_bit_goes_unnoticed(data: st.DataObject, whole: RunDirectory) -> None:
+    step = snapshot_steps(whole)[-1]
+    path = whole.snapshots_path / str(step) / data.draw(st.sampled_from(FILES))
+    original = path.read_bytes()
+    flipped = bytearray(original)
+    flipped[data.draw(st.integers(0, len(original) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(flipped)
+    try:
+        with pytest.raises(RunError):
+            check_snapshot(whole, read_snapshot(whole, step))
+    finally:
+        path.write_bytes(original)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize("part", ["replay", "metrics.csv", "episodes.csv"])
+def test_chunks_and_tables_are_checked_too(
+    damage: Callable[[Path], None], part: str, run: RunDirectory
+) -> None:
+    path = run.path / part
+    damage(max(path.iterdir()) if path.is_dir() else path)
+    step = snapshot_steps(run)[-1]
+    if damage is truncate and path.is_file():
+        truncate_to = read_snapshot(run, step).tables[part]["bytes"] - 1
+        path.write_bytes(path.read_bytes()[:truncate_to])
+
+    with pytest.raises(DamagedSnapshot, match=part):
+        check_snapshot(run, read_snapshot(run, step))
+
+
+def test_no_good_snapshot_is_one_line(run: RunDirectory) -> None:
+    for step in snapshot_steps(run):
+        empty(run.snapshots_path / str(step) / "manifest.json")
+    with pytest.raises(RunError, match=r"no snapshot of .* is good") as caught:
+        train_run(run, Console(quiet=True))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vanished_snapshot_is_passed_over(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = snapshot_steps(run)
+    monkeypatch.setattr("agents.snapshots.snapshot_steps", lambda run: (*steps, 199))
+    snapshot, complaints = newest_good_snapshot(run)
+    assert snapshot is not None
+    assert snapshot.step == steps[-1]
+    assert len(complaints) == 1
+
+
+def test_an_unknown_format_is_refused_and_not_passed_over(run: RunDirectory) -> None:
+    path = run.snapshots_path / str(snapshot_steps(run)[-1]) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["format_version"] = 99
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="version 99; this code reads"):
+        train_run(run, Console(quiet=True))
+
+
+def test_other_package_versions_warn(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run.path / "run.json"
+    data = json.loads(path.read_text())
+    data["versions"]["torch"] = "1.0"
+    path.write_text(json.dumps(data))
+
+    train_run(RunDirectory.open(run.path), Console(width=500))
+
+    assert "made with other versions (torch 1.0 -> " in capsys.readouterr().out
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("unpickled"),))
+
+
+@pytest.mark.parametrize("member", ["data", "policy.pth", "pytorch_variables.pth"])
+def test_nothing_in_a_snapshot_is_unpickled(
+    member: str, run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = run.snapshots_path / str(snapshot_steps(run)[-1])
+    trap = pickle.dumps(_Trap())
+    poisoned = io.BytesIO()
+    with (
+        zipfile.ZipFile(path / "agent.zip") as archive,
+        zipfile.ZipFile(poisoned, "w") as forged,
+    ):
+        for name in archive.namelist():
+            forged.writestr(name, trap if name == member else archive.read(name))
+    (path / "agent.zip").write_bytes(poisoned.getvalue())
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    del manifest["manifest_sha256"]
+    manifest["files"]["agent.zip"] = hashlib.sha256(poisoned.getvalue()).hexdigest()
+    text = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    manifest["manifest_sha256"] = hashlib.sha256(text).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    model = build_model(run.config, make_training_envs(run.config))
+    snapshot = read_snapshot(run, int(path.name))
+    check_snapshot(run, snapshot)
+
+    if member == "data":
+        load_agent(snapshot, model)
+    else:
+        with pytest.raises(pickle.UnpicklingError):
+            load_agent(snapshot, model)
+
+    assert not Path("unpickled").exists()

@@ -1,0 +1,110 @@
+"""A run continued from a snapshot, in a new process, ends as if it had never been interrupted."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agents import RunConfig, RunDirectory
+from agents.snapshots import read_snapshot, snapshot_steps
+from agents.training import create_run, train_run
+from tests.agents.small_runs import small_config
+
+CASES = {
+    "sac with HER": small_config("sac"),
+    "sac without HER": small_config("sac", her=None),
+    "sac with gSDE": small_config(
+        "sac", hyperparameters={"use_sde": True, "sde_sample_freq": 4, "use_sde_at_warmup": True}
+    ),
+    "sac with fixed entropy, joints, dense": small_config(
+        "sac", hyperparameters={"ent_coef": 0.1}, control="joints", reward="dense"
+    ),
+    "sac in three environments": small_config("sac", n_envs=3, total_timesteps=600),
+    "sac in two processes": small_config(
+        "sac", n_envs=2, vec_env="subproc", total_timesteps=400, snapshot_every=100
+    ),
+    "sac with normalised observations": small_config("sac", normalize={"norm_reward": False}),
+    "sac whose buffer comes round": small_config("sac", hyperparameters={"buffer_size": 170}),
+    "sac without HER whose buffer comes round": small_config(
+        "sac", her=None, n_envs=2, hyperparameters={"buffer_size": 180}, total_timesteps=400
+    ),
+    "sac that trains every 8 steps": small_config(
+        "sac", hyperparameters={"train_freq": 8, "gradient_steps": 2}
+    ),
+    "td3 with normal noise": small_config("td3", action_noise={"kind": "normal", "sigma": 0.2}),
+    "ddpg with correlated noise": small_config(
+        "ddpg",
+        action_noise={"kind": "ornstein-uhlenbeck", "sigma": 0.2},
+        n_envs=2,
+        total_timesteps=400,
+    ),
+    "tqc": small_config("tqc"),
+    "crossq": small_config("crossq"),
+    "crossq without HER": small_config("crossq", her=None),
+    "ppo": small_config("ppo"),
+    "ppo in two processes": small_config(
+        "ppo", n_envs=2, vec_env="subproc", total_timesteps=600, snapshot_every=200
+    ),
+    "ppo with gSDE": small_config("ppo", hyperparameters={"use_sde": True, "sde_sample_freq": 4}),
+    "ppo with everything normalised": small_config(
+        "ppo", n_envs=2, normalize={"gamma": 0.95}, reward="dense", total_timesteps=600
+    ),
+    "a2c": small_config("a2c", hyperparameters={"n_steps": 16}),
+    "trpo": small_config("trpo"),
+}
+
+CONTINUE = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from agents import RunDirectory
+from agents.training import train_run
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        train_run(RunDirectory.open(Path(path)), Console(quiet=True))
+"""
+
+
+def rows_without_time(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["wall_time_s"]
+    return rows
+
+
+def cut_back(run: RunDirectory, path: Path, step: int) -> RunDirectory:
+    """A copy of a complete run as a kill some time after the snapshot at `step` leaves it."""
+    shutil.copytree(run.path, path)
+    cut = RunDirectory.open(path)
+    for later in snapshot_steps(cut):
+        if later > step:
+            shutil.rmtree(cut.snapshots_path / str(later))
+    return cut
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES.keys())
+def test_a_run_goes_on_bit_for_bit_in_another_process(config: RunConfig, tmp_path: Path) -> None:
+    whole = create_run(config, tmp_path / "whole")
+    train_run(whole, Console(quiet=True))
+    steps = snapshot_steps(whole)
+    assert len(steps) >= 4
+    cuts = [cut_back(whole, tmp_path / f"cut-{step}", step) for step in (steps[0], steps[-2])]
+
+    script = tmp_path / "continue.py"
+    script.write_text(CONTINUE)
+    subprocess.run([sys.executable, script, *(str(cut.path) for cut in cuts)], check=True)
+
+    for cut in cuts:
+        for step in (*steps[:1], steps[-1]):
+            expected, got = read_snapshot(whole, step), read_snapshot(cut, step)
+            assert got.state_sha256 == expected.state_sha256
+        assert rows_without_time(cut.metrics_path) == rows_without_time(whole.metrics_path)
+        assert rows_without_time(cut.episodes_path) == rows_without_time(whole.episodes_path)

@@ -1,0 +1,164 @@
+"""What a training leaves in the run directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from stable_baselines3 import PPO, SAC
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents import RunDirectory
+from agents.environments import make_env
+from agents.snapshots import read_snapshot, snapshot_steps
+from agents.training import create_run, late_boundaries, train_run
+from schedules import StaircaseSchedule
+from tests.agents.small_runs import STAIRCASE, small_config
+
+
+def trained(path: Path, algo: str, **changes: object) -> RunDirectory:
+    run = create_run(small_config(algo, **changes), path)
+    train_run(run, Console(quiet=True))
+    return run
+
+
+@pytest.fixture(scope="module")
+def sac_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return trained(tmp_path_factory.mktemp("sac") / "run", "sac")
+
+
+@pytest.fixture(scope="module")
+def ppo_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return trained(tmp_path_factory.mktemp("ppo") / "run", "ppo")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_have_a_row_for_each_update_with_the_rate_it_used(sac_run: RunDirectory) -> None:
+    metrics = rows(sac_run.metrics_path)
+    assert [int(row["step"]) for row in metrics] == list(range(111, 301))
+    for row in metrics:
+        step = int(row["step"])
+        assert float(row["learning_rate"]) == STAIRCASE(min(step, 299))
+        assert int(row["phase"]) == (0 if step < 130 else 1 if step < 260 else 2)
+        assert row["actor_loss"]
+        assert row["critic_loss"]
+
+
+def test_on_policy_metrics_tell_when_a_boundary_took_effect(ppo_run: RunDirectory) -> None:
+    metrics = rows(ppo_run.metrics_path)
+    assert [(int(row["step"]), int(row["phase"])) for row in metrics] == [
+        (64, 0),
+        (128, 0),
+        (192, 1),
+        (256, 1),
+        (320, 2),
+    ]
+    assert [float(row["learning_rate"]) for row in metrics] == [1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4]
+    assert late_boundaries(ppo_run) == (
+        "phase 1 begins at 192 instead of 130",
+        "phase 2 begins at 320 instead of 260",
+    )
+
+
+def test_a_phase_that_no_update_meets_is_announced(tmp_path: Path) -> None:
+    schedule = StaircaseSchedule(1e-3, decay_steps=20, decay_rate=0.5, constant_steps=130)
+    run = create_run(small_config("ppo", schedule, total_timesteps=192), tmp_path / "run")
+    assert late_boundaries(run)[0] == "phase 1 (planned at 130) sees no update"
+
+
+def test_a_delayed_loss_is_left_out_where_no_update_computed_it(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", "td3", total_timesteps=130)
+    metrics = rows(run.metrics_path)
+    assert [bool(row["actor_loss"]) for row in metrics[:6]] == [False, True] * 3
+
+
+def test_episodes_have_a_row_each(sac_run: RunDirectory) -> None:
+    episodes = rows(sac_run.episodes_path)
+    assert sum(int(row["length"]) for row in episodes) <= 300
+    assert [int(row["step"]) for row in episodes] == [
+        sum(int(row["length"]) for row in episodes[: i + 1]) for i in range(len(episodes))
+    ]
+    for row in episodes:
+        reached = row["success"] == "1"
+        assert float(row["return"]) == -(int(row["length"]) - reached)
+        assert int(row["phase"]) == min(int(row["step"]) - 1, 299) // 130
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"), [("sac_run", (129, 259, 300)), ("ppo_run", (128, 256, 320))]
+)
+def test_each_phase_ends_in_a_snapshot(
+    name: str, ends: tuple[int, ...], request: pytest.FixtureRequest
+) -> None:
+    run: RunDirectory = request.getfixturevalue(name)
+    snapshots = [read_snapshot(run, step) for step in snapshot_steps(run)]
+    assert [(s.step, s.phase_end) for s in snapshots if s.phase_end is not None] == [
+        (step, phase) for phase, step in enumerate(ends)
+    ]
+    assert [s.final for s in snapshots].count(True) == 1
+    assert snapshots[-1].final
+
+
+def test_only_the_newest_periodic_snapshots_are_kept(sac_run: RunDirectory) -> None:
+    periodic = [
+        step for step in snapshot_steps(sac_run) if read_snapshot(sac_run, step).phase_end is None
+    ]
+    assert periodic == [240, 280]
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("sac_run", SAC), ("ppo_run", PPO)])
+def test_an_agent_loads_in_plain_sb3(
+    name: str, algorithm: type[SAC | PPO], request: pytest.FixtureRequest
+) -> None:
+    run: RunDirectory = request.getfixturevalue(name)
+    final = run.snapshots_path / str(snapshot_steps(run)[-1])
+
+    model = algorithm.load(final / "agent.zip", env=make_env(run.config))
+
+    assert model.num_timesteps == int(final.name)
+    rates = (
+        {g["lr"] for g in model.policy.optimizer.param_groups}
+        if name == "ppo_run"
+        else {g["lr"] for g in model.actor.optimizer.param_groups}
+    )
+    assert rates == {2.5e-4}
+
+
+def test_run_json_tells_what_was_trained(sac_run: RunDirectory) -> None:
+    data = json.loads((sac_run.path / "run.json").read_text())
+    assert data["config"]["seed"] == 0
+    assert data["config"]["schedule"] == STAIRCASE.to_dict()
+    assert [phase["start"] for phase in data["phases"]] == [0, 130, 260]
+    assert data["versions"]["torch"] == torch.__version__
+    assert data["parent"] is None
+    assert RunDirectory.open(sac_run.path) == sac_run
+
+
+def test_tensorboard_shows_rate_and_phase(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", "ppo", reward="dense", total_timesteps=320)
+    events = EventAccumulator(str(run.tensorboard_path))
+    events.Reload()
+    assert {"train/learning_rate", "train/phase", "rollout/ep_rew_mean"} <= set(
+        events.Tags()["scalars"]
+    )
+    phases = [(event.step, event.value) for event in events.Scalars("train/phase")]
+    assert phases == [(128, 0.0), (192, 0.0), (256, 1.0), (320, 1.0)]
+
+
+def test_training_uses_one_torch_thread(sac_run: RunDirectory) -> None:
+    assert torch.get_num_threads() == 1
+
+
+def test_a_finished_run_is_left_as_it_is(ppo_run: RunDirectory) -> None:
+    before = {p: p.stat().st_mtime_ns for p in ppo_run.path.rglob("*") if p.is_file()}
+    train_run(ppo_run, Console(quiet=True))
+    after = {p: p.stat().st_mtime_ns for p in ppo_run.path.rglob("*") if p.is_file()}
+    assert after == before
