@@ -105,6 +105,8 @@ class TrainArguments:
         tyro.conf.arg(help_behavior_hint="(default: phase if the rate is held, else end)"),
     ] = None
     """How far a branch goes: phase (to the next boundary) or end."""
+    episodes: int = 100
+    """Evaluation episodes that the agent of each phase plays."""
     no_video: bool = False
     """Make no video."""
     quiet: bool = False
@@ -141,6 +143,10 @@ def check_modes(arguments: TrainArguments) -> None:
             raise ConfigError("--branch-length needs --branch RUN or --held-branches")
     elif arguments.at_phase is None:
         raise ConfigError("--branch needs --at-phase K, the phase at whose beginning it forks")
+    if arguments.episodes < 2:
+        raise ConfigError(
+            f"--episodes must be at least 2 for an interval, got {arguments.episodes}"
+        )
     if arguments.branch_length not in (None, *BRANCH_LENGTHS):
         raise ConfigError(
             unknown_choice("--branch-length", arguments.branch_length, BRANCH_LENGTHS)

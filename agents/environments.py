@@ -75,9 +75,10 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
 
 def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
     if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches the whole process group; the trainer still needs its environments to
-        # take the last snapshot, and ends them itself.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
+        # environments to take the last snapshot, and ends them itself.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return make_env(config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -131,26 +132,27 @@ def _train(
             remove_snapshot(run.snapshots_path / str(step))
     for path in (run.metrics_path, run.episodes_path):
         rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
-    venv = make_training_envs(run.config)
-    recorder = Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)
     try:
-        model = build_model(run.config, venv)
-        model.set_logger(recorder.logger)
         with (
+            closing(make_training_envs(run.config)) as venv,
+            closing(Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)) as recorder,
             catch_stop_requests() as stop,
             TrainingProgress(run.config.total_timesteps, console) as progress,
         ):
+            model = build_model(run.config, venv)
+            model.set_logger(recorder.logger)
             steering = _Steering(run, recorder, progress, stop, snapshot, on_boundary)
             model.learn(
                 run.config.total_timesteps,
                 callback=CallbackList([StaircaseCallback(), steering]),
                 log_interval=LOG_INTERVAL_EPISODES if isinstance(model, OffPolicyAlgorithm) else 1,
             )
+    except (EOFError, ConnectionError) as error:
+        raise RunError(
+            f"a training environment of {run.path} died; --resume goes on from the last snapshot"
+        ) from error
     except OSError as error:
         raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
-    finally:
-        recorder.close()
-        venv.close()
 
 
 def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:

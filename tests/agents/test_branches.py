@@ -44,37 +44,24 @@ def branch_of(run: RunDirectory, path: Path, **flags: object) -> RunDirectory:
     return branch
 
 
+@pytest.mark.parametrize(("algo", "boundary"), [("sac", 129), ("td3", 129), ("ppo", 128)])
 def test_staircase_and_constant_rate_are_one_run_up_to_the_first_boundary(
-    trunk: RunDirectory, tmp_path: Path
+    algo: str, boundary: int, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(trunk.config, schedule=ConstantSchedule(1e-3))
-    constant = create_run(config, tmp_path / "constant")
-    boundary = next(s for s in snapshot_steps(trunk) if read_snapshot(trunk, s).phase_end == 0)
-    # The constant run has no boundary, so it is told to take snapshots where the trunk has its.
-    config = dataclasses.replace(config, snapshot_every=boundary)
-    constant = create_run(config, tmp_path / "constant-with-snapshots")
-    seen: dict[int, str] = {}
-    train_run(constant, QUIET)
-    for step in snapshot_steps(constant):
-        seen[step] = read_snapshot(constant, step).state_sha256
+    changes = {"snapshot_every": boundary, "total_timesteps": 200}
+    staircase = trained(tmp_path / "staircase", algo, STAIRCASE, **changes)
+    constant = trained(tmp_path / "constant", algo, ConstantSchedule(1e-3), **changes)
 
-    assert final(constant).step == final(trunk).step
-    assert final(constant).state_sha256 != final(trunk).state_sha256
-    before = [r for r in rows_without_time(trunk.metrics_path) if int(r["step"]) <= boundary]
-    assert before == rows_without_time(constant.metrics_path)[: len(before)]
-    after = rows_without_time(trunk.metrics_path)[len(before)]
-    assert after != rows_without_time(constant.metrics_path)[len(before)]
-
-
-def test_the_state_at_the_first_boundary_does_not_depend_on_what_follows(tmp_path: Path) -> None:
-    config = {"snapshot_every": 129, "total_timesteps": 200}
-    staircase = trained(tmp_path / "staircase", "sac", STAIRCASE, **config)
-    constant = trained(tmp_path / "constant", "sac", ConstantSchedule(1e-3), **config)
-
-    assert read_snapshot(staircase, 129).phase_end == 0
-    assert read_snapshot(constant, 129).phase_end is None
-    assert read_snapshot(staircase, 129).state_sha256 == read_snapshot(constant, 129).state_sha256
+    before = [read_snapshot(run, boundary) for run in (staircase, constant)]
+    assert [snapshot.phase_end for snapshot in before] == [0, None]
+    assert before[0].state_sha256 == before[1].state_sha256
     assert final(staircase).state_sha256 != final(constant).state_sha256
+    rows = zip(
+        rows_without_time(staircase.metrics_path),
+        rows_without_time(constant.metrics_path),
+        strict=True,
+    )
+    assert all((left == right) == (int(left["step"]) <= boundary) for left, right in rows)
 
 
 @pytest.mark.parametrize("phase", [1, 2])

@@ -1,0 +1,91 @@
+"""Train an agent under a staircase learning rate and see what each decay did."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from agents.arguments import TrainArguments, check_modes, describe_branch, resolve_config
+from agents.command_line import parse_arguments, user_errors
+from agents.run_directory import RunDirectory, find_run, new_run_path
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        args: Words after `train.py`; those of the process if `None`.
+
+    Returns:
+        Exit code: 0, or 130 and 143 after SIGINT and SIGTERM.
+    """
+    arguments = parse_arguments(TrainArguments, "train.py", args)
+    console = Console(quiet=arguments.quiet, highlight=False)
+    with user_errors("train.py"):
+        check_modes(arguments)
+        run = choose_run(arguments)
+        # Imported late: SB3 takes seconds, and mistakes are answered before.
+        from agents.interruption import TrainingInterrupted
+
+        try:
+            train(run, console)
+            report(run, console, arguments.episodes, video=not arguments.no_video)
+        except TrainingInterrupted as interruption:
+            sys.stderr.write(f"{interruption}; to go on: python train.py --resume {run.path}\n")
+            return 128 + interruption.signal_number
+        except KeyboardInterrupt:
+            sys.stderr.write(f"stopped; to go on: python train.py --resume {run.path}\n")
+            return 130
+    return 0
+
+
+def choose_run(arguments: TrainArguments) -> RunDirectory:
+    """Creates the run that the flags ask for, or opens the one to resume."""
+    if arguments.resume is not None:
+        run = find_run(arguments.resume)
+        resolve_config(arguments, run)
+        return run
+    if arguments.branch is not None:
+        trunk = find_run(arguments.branch)
+        phase, name, schedule, length = describe_branch(arguments, trunk)
+        from agents.branching import branch_path, create_branch
+
+        path = arguments.output or branch_path(trunk, name)
+        return create_branch(trunk, phase, schedule, length, path)
+    config = resolve_config(arguments)
+    from agents.training import create_run
+
+    held = (arguments.branch_length or "phase") if arguments.held_branches else None
+    return create_run(config, arguments.output or new_run_path(config), held)
+
+
+def train(run: RunDirectory, console: Console) -> None:
+    """Trains a run to its end, with the held branches that belong to it beside it."""
+    from agents.branching import HeldBranches
+    from agents.training import train_run
+
+    console.print(f"run {run.path}: {run.config.algo} on {run.config.env}, {run.config.schedule!r}")
+    if run.held_branches is None:
+        train_run(run, console)
+        return
+    with HeldBranches(run, run.held_branches) as branches:
+        train_run(run, console, on_boundary=branches.fork)
+        branches.finish()
+
+
+def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -> None:
+    """Compares the phases of a trained run and shows where everything is."""
+    from eval import compare_phases, comparison_table, plot_run, record_video
+
+    console.print(comparison_table(compare_phases(run, episodes)))
+    console.print(f"run    {run.path}")
+    for path in plot_run(run):
+        console.print(f"plot   {path}")
+    if video:
+        console.print(f"video  {record_video(run)}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
