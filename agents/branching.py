@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import signal
 import threading
 from collections import deque
@@ -18,9 +17,14 @@ from rich.console import Console
 from agents.branch_schedules import held_schedule
 from agents.config import ConfigError
 from agents.interruption import TrainingInterrupted
-from agents.recording import rewind_table
 from agents.run_directory import Parent, RunDirectory, RunError
-from agents.snapshots import Snapshot, check_snapshot, read_snapshot, snapshot_steps
+from agents.snapshots import (
+    Snapshot,
+    check_snapshot,
+    copy_past,
+    read_snapshot,
+    snapshot_steps,
+)
 from agents.training import train_run
 from schedules import Schedule
 
@@ -85,26 +89,8 @@ def create_branch(
     branch = RunDirectory.create(
         path, config, run.steps_per_update, parent=Parent(relative, snapshot.step, phase)
     )
-    for name in snapshot.tables:
-        shutil.copy2(run.path / name, branch.path / name)
-        rewind_table(branch.path / name, snapshot.tables[name]["bytes"])
-    if snapshot.replay is not None:
-        branch.replay_path.mkdir()
-        for name in snapshot.replay["chunks"]:
-            _share(run.replay_path / name, branch.replay_path / name)
-    branch.snapshots_path.mkdir()
-    temporary = branch.snapshots_path / f".{snapshot.step}.tmp"
-    shutil.copytree(snapshot.path, temporary)
-    temporary.rename(branch.snapshots_path / str(snapshot.step))
+    copy_past(run, snapshot, branch)
     return branch
-
-
-def _share(source: Path, target: Path) -> None:
-    """Puts a replay chunk into a branch; as none is ever rewritten, the two may share the disk."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def branch_path(run: RunDirectory, name: str) -> Path:

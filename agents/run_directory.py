@@ -216,19 +216,6 @@ class RunDirectory:
         except (ConfigError, KeyError, TypeError) as error:
             raise RunError(f"{file} is broken: {error}") from error
 
-    def version_changes(self) -> tuple[str, ...]:
-        """Packages whose installed version is not the one the run was made with.
-
-        Returns:
-            One `"name old -> new"` for each; empty where exactness can be promised.
-        """
-        installed = installed_versions()
-        return tuple(
-            f"{name} {self.versions.get(name)} -> {installed.get(name)}"
-            for name in sorted(set(self.versions) | set(installed))
-            if self.versions.get(name) != installed.get(name)
-        )
-
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a run's outcome."""
@@ -239,6 +226,23 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[name] = "unknown"
     return versions
+
+
+def version_changes(versions: Mapping[str, str]) -> tuple[str, ...]:
+    """Packages whose installed version is not the one that was noted.
+
+    Args:
+        versions: What `installed_versions` gave at the time.
+
+    Returns:
+        One `"name old -> new"` for each; empty where exactness can be promised.
+    """
+    installed = installed_versions()
+    return tuple(
+        f"{name} {versions.get(name)} -> {installed.get(name)}"
+        for name in sorted(versions.keys() | installed.keys())
+        if versions.get(name) != installed.get(name)
+    )
 
 
 def _git_revision() -> str | None:

@@ -27,7 +27,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from agents.atomic import sync_directory, write_synced
-from agents.recording import matches_mark
+from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
 from agents.state import Arrays, capture_state, restore_normalizer, restore_state
@@ -291,6 +291,38 @@ def load_parameters(snapshot: Snapshot, model: BaseAlgorithm) -> None:
     model.set_parameters(parameters, exact_match=True, device=model.device)
     for name, value in (variables or {}).items():
         getattr(model, name).data = value.data
+
+
+def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> None:
+    """Gives a new run the past of another: a snapshot with all that a run is continued from.
+
+    Args:
+        run: The run that has the past.
+        snapshot: Its snapshot, checked.
+        other: The run that gets it, still without tables, chunks and snapshots.
+
+    Raises:
+        OSError: If something cannot be copied.
+    """
+    for name, mark in snapshot.tables.items():
+        shutil.copy2(run.path / name, other.path / name)
+        rewind_table(other.path / name, mark["bytes"])
+    if snapshot.replay is not None:
+        other.replay_path.mkdir()
+        for name in snapshot.replay["chunks"]:
+            _link_or_copy(run.replay_path / name, other.replay_path / name)
+    other.snapshots_path.mkdir()
+    temporary = other.snapshots_path / f".{snapshot.step}.tmp"
+    shutil.copytree(snapshot.path, temporary)
+    temporary.rename(other.snapshots_path / str(snapshot.step))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Puts a replay chunk into another run; as none is ever rewritten, both may share the disk."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def prune_snapshots(run: RunDirectory) -> None:

@@ -21,7 +21,7 @@ from agents.model import build_model, steps_per_update
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError
+from agents.run_directory import RunDirectory, RunError, version_changes
 from agents.snapshots import (
     Snapshot,
     load_snapshot,
@@ -84,14 +84,14 @@ def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
 def train_run(
     run: RunDirectory,
     console: Console,
-    on_boundary: Callable[[Snapshot], None] | None = None,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
 ) -> None:
     """Trains a run to its end, from its newest good snapshot or from the start.
 
     Args:
         run: The run; one that is complete already is left as it is.
         console: Where progress and warnings are shown.
-        on_boundary: Called after the snapshot at each boundary.
+        on_snapshot: Called after each snapshot.
 
     Raises:
         RunError: If another process trains the run, it has no good snapshot, or it cannot be
@@ -105,10 +105,10 @@ def train_run(
             console.print(f"[yellow]warning:[/] {line}; an older one is used", highlight=False)
         if snapshot is not None and snapshot.final:
             return
-        if changes := run.version_changes():
+        if changes := version_changes(run.versions if snapshot is None else snapshot.versions):
             console.print(
-                f"[yellow]warning:[/] the run was made with other versions ({', '.join(changes)}), "
-                "so it may go on differently",
+                f"[yellow]warning:[/] {run.path} was made with other versions "
+                f"({', '.join(changes)}), so it may go on differently",
                 highlight=False,
             )
         if late := late_boundaries(run):
@@ -117,14 +117,14 @@ def train_run(
                 f"steps: {', '.join(late)}",
                 highlight=False,
             )
-        _train(run, snapshot, console, on_boundary)
+        _train(run, snapshot, console, on_snapshot)
 
 
 def _train(
     run: RunDirectory,
     snapshot: Snapshot | None,
     console: Console,
-    on_boundary: Callable[[Snapshot], None] | None,
+    on_snapshot: Callable[[Snapshot], None] | None,
 ) -> None:
     # Later snapshots are damaged, and made again on the way.
     for step in snapshot_steps(run):
@@ -141,7 +141,7 @@ def _train(
         ):
             model = build_model(run.config, venv)
             model.set_logger(recorder.logger)
-            steering = _Steering(run, recorder, progress, stop, snapshot, on_boundary)
+            steering = _Steering(run, recorder, progress, stop, snapshot, on_snapshot)
             model.learn(
                 run.config.total_timesteps,
                 callback=CallbackList([StaircaseCallback(), steering]),
@@ -179,7 +179,7 @@ class _Steering(BaseCallback):
         progress: TrainingProgress,
         stop: StopRequest,
         snapshot: Snapshot | None,
-        on_boundary: Callable[[Snapshot], None] | None,
+        on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         super().__init__()
         self._run = run
@@ -187,7 +187,7 @@ class _Steering(BaseCallback):
         self._progress = progress
         self._stop = stop
         self._to_restore = snapshot
-        self._on_boundary = on_boundary
+        self._on_snapshot = on_snapshot
         self._replay_log: ReplayLog | None = None
 
     def _on_training_start(self) -> None:
@@ -211,9 +211,7 @@ class _Steering(BaseCallback):
         is_due = step // every > (step - interval) // every
         interrupted = self._stop.signal_number is not None
         if at_boundary or is_due or interrupted:
-            snapshot = self._save(phase_end=phase.index if at_boundary else None, final=False)
-            if at_boundary and self._on_boundary is not None:
-                self._on_boundary(snapshot)
+            self._save(phase_end=phase.index if at_boundary else None, final=False)
         if self._stop.signal_number is not None:
             raise TrainingInterrupted(self._stop.signal_number)
 
@@ -227,7 +225,7 @@ class _Steering(BaseCallback):
         self._recorder.record_update(self.model)
         self._save(phase_end=self._run.effective_phases[-1].index, final=True)
 
-    def _save(self, *, phase_end: int | None, final: bool) -> Snapshot:
+    def _save(self, *, phase_end: int | None, final: bool) -> None:
         snapshot = save_snapshot(
             self._run,
             self.model,
@@ -238,4 +236,5 @@ class _Steering(BaseCallback):
             elapsed_s=self._recorder.elapsed_s,
         )
         prune_snapshots(self._run)
-        return snapshot
+        if self._on_snapshot is not None:
+            self._on_snapshot(snapshot)

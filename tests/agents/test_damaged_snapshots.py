@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -62,6 +63,14 @@ def flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes a manifest as a forger would, with a checksum that fits."""
+    manifest.pop("manifest_sha256")
+    text = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    manifest["manifest_sha256"] = hashlib.sha256(text).hexdigest()
+    path.write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, Path.unlink])
@@ -156,12 +165,12 @@ def test_an_unknown_format_is_refused_and_not_passed_over(run: RunDirectory) -> 
 
 
 def test_other_package_versions_warn(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
-    path = run.path / "run.json"
-    data = json.loads(path.read_text())
-    data["versions"]["torch"] = "1.0"
-    path.write_text(json.dumps(data))
+    path = run.snapshots_path / str(snapshot_steps(run)[-1]) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["versions"]["torch"] = "1.0"
+    write_manifest(path, manifest)
 
-    train_run(RunDirectory.open(run.path), Console(width=500))
+    train_run(run, Console(width=500))
 
     assert "made with other versions (torch 1.0 -> " in capsys.readouterr().out
 
@@ -187,11 +196,8 @@ def test_nothing_in_a_snapshot_is_unpickled(
             forged.writestr(name, trap if name == member else archive.read(name))
     (path / "agent.zip").write_bytes(poisoned.getvalue())
     manifest = json.loads((path / "manifest.json").read_bytes())
-    del manifest["manifest_sha256"]
     manifest["files"]["agent.zip"] = hashlib.sha256(poisoned.getvalue()).hexdigest()
-    text = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    manifest["manifest_sha256"] = hashlib.sha256(text).hexdigest()
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(path / "manifest.json", manifest)
     model = build_model(run.config, make_training_envs(run.config))
     snapshot = read_snapshot(run, int(path.name))
     check_snapshot(run, snapshot)

@@ -1,0 +1,57 @@
+"""`pip install .` gives the packages with their data, away from the checkout too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from agents import ALGORITHMS
+from tests.system.commands import ROOT
+
+PARTS = ("agents", "envs", "eval", "schedules", "train.py", "pyproject.toml", "README.md")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("source")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, source / part)
+        else:
+            shutil.copy(ROOT / part, source / part)
+    out = tmp_path_factory.mktemp("wheel")
+    command = ["pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", out, source]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"agents", "envs", "eval", "schedules", "train.py"}
+    assert {f"agents/presets/{algo}.yaml" for algo in ALGORITHMS} <= set(names)
+
+
+def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    script = (
+        "import agents, pathlib, train; "
+        f"assert pathlib.Path({str(tmp_path)!r}) in pathlib.Path(agents.__file__).parents; "
+        "print(agents.load_preset('sac', 'reach')['algo'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "sac\n"
