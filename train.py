@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,8 @@ def main(args: Sequence[str] | None = None) -> int:
         Exit code: 0, or 130 and 143 after SIGINT and SIGTERM.
     """
     arguments = parse_arguments(TrainArguments, "train.py", args)
-    console = Console(quiet=arguments.quiet, highlight=False)
+    console = Console(quiet=arguments.quiet, highlight=False, soft_wrap=True)
+    logging.basicConfig(format="train.py: warning: %(message)s")
     with user_errors("train.py"):
         check_modes(arguments)
         run = choose_run(arguments)

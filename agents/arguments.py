@@ -32,6 +32,7 @@ CONFIG_FLAGS = (
     "device",
     "snapshot_every",
 )
+MAXIMUM_EPISODES = 10_000
 BRANCH_LENGTHS = ("phase", "end")
 
 _preset = tyro.conf.arg(help_behavior_hint="(default: from the preset)")
@@ -143,9 +144,9 @@ def check_modes(arguments: TrainArguments) -> None:
             raise ConfigError("--branch-length needs --branch RUN or --held-branches")
     elif arguments.at_phase is None:
         raise ConfigError("--branch needs --at-phase K, the phase at whose beginning it forks")
-    if arguments.episodes < 2:
+    if not 2 <= arguments.episodes <= MAXIMUM_EPISODES:
         raise ConfigError(
-            f"--episodes must be at least 2 for an interval, got {arguments.episodes}"
+            f"--episodes must be from 2 to {MAXIMUM_EPISODES}, got {arguments.episodes}"
         )
     if arguments.branch_length not in (None, *BRANCH_LENGTHS):
         raise ConfigError(

@@ -184,7 +184,7 @@ def _train_branch(path: Path) -> None:
     """Entry of a branch's process: trains quietly, and ends at once if the parent is killed."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        train_run(RunDirectory.open(path), Console(stderr=True))
+        train_run(RunDirectory.open(path), Console(quiet=True))
     except TrainingInterrupted as interruption:
         raise SystemExit(128 + interruption.signal_number) from None
     except RunError as error:

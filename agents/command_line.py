@@ -49,11 +49,12 @@ def parse_arguments(
         raise
 
 
-def _one_line(box: str) -> str:
-    """Takes tyro's framed explanation down to its message and the option it suggests."""
-    rows = [row.strip(" │") for row in box.splitlines() if not row.startswith(("╭", "╰"))]
-    text = " ".join(row for row in rows if row)
-    message, *rest = re.split(r"\s*─{3,}\s*", text)
+def _one_line(explanation: str) -> str:
+    """Takes tyro's explanation, framed or in plain ASCII, down to its message and suggestion."""
+    framed = "╭" in explanation
+    rows = [row.strip(" │") for row in explanation.splitlines() if not row.startswith(("╭", "╰"))]
+    parts = re.split(r"\s*[─-]{10,}\s*", " ".join(row for row in rows if row))
+    message, *rest = parts if framed else parts[1:]
     message = re.sub(r" Got errors:.*", "", message).strip()
     suggestion = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(rest))
     return f"{message} (did you mean {suggestion[1]}?)" if suggestion else message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -105,3 +106,28 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     except (TypeError, ValueError) as error:
         venv.close()
         raise ConfigError(f"normalize: {error}") from error
+
+
+@contextmanager
+def training_envs(config: RunConfig) -> Iterator[VecEnv]:
+    """Makes the training environments of a run and closes them at the end of the block.
+
+    Args:
+        config: The run.
+
+    Yields:
+        What `make_training_envs` makes.
+
+    Raises:
+        ConfigError: If `normalize` is not what `VecNormalize` takes.
+    """
+    venv = make_training_envs(config)
+    try:
+        yield venv
+    finally:
+        try:
+            venv.close()
+        except (EOFError, ConnectionError):
+            # One worker is dead, so SB3 told the others nothing; they ignore polite signals.
+            for process in getattr(venv.unwrapped, "processes", ()):
+                process.kill()

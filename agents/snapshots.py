@@ -30,7 +30,7 @@ from agents.atomic import sync_directory, write_synced
 from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
-from agents.state import Arrays, capture_state, restore_normalizer, restore_state
+from agents.state import Arrays, capture_state, restore_moments, restore_state
 
 FORMAT = "staircase-lab snapshot"
 FORMAT_VERSION = 1
@@ -273,7 +273,7 @@ def load_agent(snapshot: Snapshot, model: BaseAlgorithm) -> None:
         DamagedSnapshot: If a file was altered.
     """
     load_parameters(snapshot, model)
-    restore_normalizer(model, _read_arrays(snapshot))
+    restore_moments(model, _read_arrays(snapshot))
 
 
 def load_parameters(snapshot: Snapshot, model: BaseAlgorithm) -> None:

@@ -108,7 +108,9 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
             )
     for number, noise in enumerate(_ou_noises(model)):
         noise.noise_prev = arrays[f"noise.{number}"]
-    restore_normalizer(model, arrays)
+    restore_moments(model, arrays)
+    if (normalizer := model.get_vec_normalize_env()) is not None:
+        normalizer.returns[:] = arrays["normalizer.returns"]
     generators = state["generators"]
     version, internal, gauss = generators["python"]
     random.setstate((version, tuple(internal), gauss))
@@ -129,17 +131,13 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
         torch.cuda.set_rng_state(torch.as_tensor(arrays["generators.cuda"]), model.device)
 
 
-def restore_normalizer(model: BaseAlgorithm, arrays: Arrays) -> None:
-    """Puts back the running means of `VecNormalize`, where a run has one.
+def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
+    """Puts back the running means and variances of `VecNormalize`, where a run has it.
 
     Args:
-        model: A model built from the run's config.
+        model: A model built from the run's config, with as many environments as one likes.
         arrays: Arrays of `capture_state`.
     """
-    normalizer = model.get_vec_normalize_env()
-    if normalizer is None:
-        return
-    normalizer.returns[:] = arrays["normalizer.returns"]
     for name, moments in _moments(model).items():
         moments.mean = arrays[f"{name}.mean"]
         moments.var = arrays[f"{name}.var"]

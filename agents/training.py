@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.config import ConfigError, RunConfig
-from agents.environments import make_training_envs
+from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
 from agents.model import build_model, steps_per_update
@@ -36,9 +37,13 @@ from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10
 
+logger = logging.getLogger(__name__)
+
 
 def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
     """Creates a run that `train_run` can train, after trying that its model can be built.
+
+    Logs a warning if a boundary will take effect later than planned.
 
     Args:
         config: What to train.
@@ -52,13 +57,15 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
         ConfigError: If the config cannot be trained; nothing is written then.
         RunError: If the folder cannot be used.
     """
-    venv = make_training_envs(dataclasses.replace(config, vec_env="dummy"))
-    try:
+    with training_envs(dataclasses.replace(config, vec_env="dummy")) as venv:
         model = build_model(config, venv)
         _replay_log(model, path / "replay")
-    finally:
-        venv.close()
-    return RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
+    run = RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
+    if late := late_boundaries(run):
+        logger.warning(
+            "%s updates every %d steps: %s", config.algo, run.steps_per_update, ", ".join(late)
+        )
+    return run
 
 
 def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
@@ -90,7 +97,7 @@ def train_run(
 
     Args:
         run: The run; one that is complete already is left as it is.
-        console: Where progress and warnings are shown.
+        console: Where progress is shown.
         on_snapshot: Called after each snapshot.
 
     Raises:
@@ -102,20 +109,14 @@ def train_run(
         remove_leftovers(run)
         snapshot, damaged = newest_good_snapshot(run)
         for line in damaged:
-            console.print(f"[yellow]warning:[/] {line}; an older one is used", highlight=False)
+            logger.warning("%s; an older one is used", line)
         if snapshot is not None and snapshot.final:
             return
         if changes := version_changes(run.versions if snapshot is None else snapshot.versions):
-            console.print(
-                f"[yellow]warning:[/] {run.path} was made with other versions "
-                f"({', '.join(changes)}), so it may go on differently",
-                highlight=False,
-            )
-        if late := late_boundaries(run):
-            console.print(
-                f"[yellow]warning:[/] {run.config.algo} updates every {run.steps_per_update} "
-                f"steps: {', '.join(late)}",
-                highlight=False,
+            logger.warning(
+                "%s was made with other versions (%s), so it may go on differently",
+                run.path,
+                ", ".join(changes),
             )
         _train(run, snapshot, console, on_snapshot)
 
@@ -134,7 +135,7 @@ def _train(
         rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
     try:
         with (
-            closing(make_training_envs(run.config)) as venv,
+            training_envs(run.config) as venv,
             closing(Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)) as recorder,
             catch_stop_requests() as stop,
             TrainingProgress(run.config.total_timesteps, console) as progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,9 @@ def test_a_run_goes_on_bit_for_bit_in_another_process(config: RunConfig, tmp_pat
 
     script = tmp_path / "continue.py"
     script.write_text(CONTINUE)
-    subprocess.run([sys.executable, script, *(str(cut.path) for cut in cuts)], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, script, *(cut.path for cut in cuts)]
+    subprocess.run(command, check=True, env=environment)
 
     for cut in cuts:
         for step in (*steps[:1], steps[-1]):

@@ -1,0 +1,54 @@
+"""What a robot must offer a task and an environment."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from envs.simulation import Simulation, Vector
+
+Control = Literal["ee", "joints"]
+"""What an action displaces: the end effector or the arm's joints."""
+
+
+class Robot(ABC):
+    """A robot, made before it is put into a simulation.
+
+    Args:
+        control: What an action displaces: `"ee"`, the end effector, or `"joints"`.
+
+    Attributes:
+        action_size: Number of entries of an action, each in [-1, 1].
+        observation_size: Number of entries of :meth:`observe`.
+        ee_position: Position of the end effector at the last :meth:`observe`, in metres.
+    """
+
+    action_size: int
+    observation_size: int
+    ee_position: Vector
+
+    def __init__(self, control: Control = "ee") -> None:
+        self.control = control
+
+    @abstractmethod
+    def load(self, simulation: Simulation) -> None:
+        """Put the robot into the simulation; called once."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Return to the rest pose, in which the robot touches nothing, with the motors holding it.
+
+        Nothing of what happened before may survive: joints are placed at rest and motors set anew.
+        """
+
+    @abstractmethod
+    def act(self, action: Vector) -> None:
+        """Set the motors for the coming control period.
+
+        Args:
+            action: `action_size` numbers in [-1, 1].
+        """
+
+    @abstractmethod
+    def observe(self) -> Vector:
+        """Read the robot's own part of the observation and update `ee_position`."""

@@ -1,0 +1,448 @@
+"""The physics: the only module that calls PyBullet.
+
+A :class:`Simulation` is one private PyBullet server with bodies in it. Robots and tasks use it
+through the few methods below, so neither ever sees a PyBullet handle or flag.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Send the process's file descriptors 1 and 2 to the null device.
+
+    PyBullet prints from C (its build time, URDF warnings), where Python's own redirection cannot
+    reach.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    flush_c = ctypes.CDLL(None).fflush
+    flush_c(None)
+    saved = os.dup(1), os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        yield
+    finally:
+        # C keeps what it printed to a pipe in a buffer: empty it while it still goes nowhere.
+        flush_c(None)
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in (*saved, null):
+            os.close(descriptor)
+
+
+with _silence():
+    import pybullet
+    import pybullet_data
+
+Vector = Sequence[float]
+"""Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
+
+CONTROL_PERIOD = 0.04
+"""Seconds between two actions (25 Hz)."""
+
+SUBSTEPS = 8
+"""Physics steps in one control period."""
+
+MOTOR_GAIN = 1.0 - 0.9 ** (20 / SUBSTEPS)
+"""Share of the position error a motor removes in one physics step.
+
+PyBullet's default of 0.1 a step is meant for 20 steps in a control period; this gain removes the
+same share of the error in a control period, so the arm keeps its speed.
+"""
+
+SOLVER_RESIDUAL = 0.001
+"""Squared change of velocity, in (m/s)² or (rad/s)², at which the solver's iterations end early.
+
+Ten times as much would be cheaper still, but is more than gravity does in a physics step: pushed
+cubes then end elsewhere.
+"""
+
+IK_ITERATIONS = 5
+IK_DAMPING = 0.125
+"""Damped least squares: a quarter of PyBullet's 20 iterations at a quarter of its damping of 0.5.
+
+PyBullet's default is far from converged after 20 iterations, and the arm's speed depends on that;
+this pair follows the same path at a quarter of the cost.
+"""
+
+_FIELD_OF_VIEW = 45.0
+_ZENITH = (206.0, 219.0, 234.0)
+_HORIZON = (240.0, 244.0, 248.0)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where frames are rendered from.
+
+    Attributes:
+        target: The point looked at, in metres.
+        distance: Distance from the target, in metres.
+        yaw: Angle around the vertical axis, in degrees.
+        pitch: Angle above the horizon, in degrees; negative looks down.
+    """
+
+    target: tuple[float, float, float] = (-0.25, 0.0, 0.22)
+    distance: float = 1.35
+    yaw: float = 48.0
+    pitch: float = -24.0
+
+
+@dataclass
+class _Marker:
+    radius: float
+    colour: Vector
+    body: int
+    position: Vector = (0.0, 0.0, 0.0)
+
+
+class Simulation:
+    """One PyBullet server, stepped at the fixed control rate.
+
+    Args:
+        visuals: Give bodies a visible shape. Costs loading time, changes no physics.
+        gui: Open PyBullet's window.
+
+    Raises:
+        RuntimeError: `gui` is asked for and no window can be opened.
+    """
+
+    def __init__(self, *, visuals: bool = False, gui: bool = False) -> None:
+        self._visuals = visuals or gui
+        self._gui = gui
+        if gui and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+            raise RuntimeError("render_mode='human' needs a display, and DISPLAY is not set")
+        with _silence():
+            self._client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+        if self._client < 0:
+            raise RuntimeError("PyBullet could not open its window")
+        self._finalizer = weakref.finalize(self, _disconnect, self._client)
+        self._markers: list[_Marker] = []
+        self._movable: list[int] = []
+        self._ik_damping: dict[int, list[float]] = {}
+        pybullet.setGravity(0.0, 0.0, -9.81, self._client)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=CONTROL_PERIOD / SUBSTEPS,
+            deterministicOverlappingPairs=1,
+            solverResidualThreshold=SOLVER_RESIDUAL,
+            physicsClientId=self._client,
+        )
+        if gui:
+            pybullet.configureDebugVisualizer(
+                pybullet.COV_ENABLE_GUI, 0, physicsClientId=self._client
+            )
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Free the server. Closing twice is allowed."""
+        self._finalizer()
+
+    # Building
+
+    def load_urdf(self, file_name: str, position: Vector) -> int:
+        """Load an articulated body, its base fixed, from `pybullet_data` or an absolute path.
+
+        Args:
+            file_name: Path of the URDF file.
+            position: Position of its base.
+
+        Returns:
+            The body.
+        """
+        path = str(Path(pybullet_data.getDataPath()) / file_name)
+        flags = 0 if self._visuals else pybullet.URDF_IGNORE_VISUAL_SHAPES
+        with _silence():
+            body: int = pybullet.loadURDF(
+                path, position, useFixedBase=True, flags=flags, physicsClientId=self._client
+            )
+        joints = range(pybullet.getNumJoints(body, self._client))
+        kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
+        movable = sum(kind != pybullet.JOINT_FIXED for kind in kinds)
+        self._ik_damping[body] = [IK_DAMPING] * movable
+        return body
+
+    def add_box(
+        self,
+        half_extents: Vector,
+        position: Vector,
+        colour: Vector,
+        *,
+        mass: float = 0.0,
+    ) -> int:
+        """Add a box.
+
+        Args:
+            half_extents: Half its sides, in metres.
+            position: Position of its centre.
+            colour: Red, green, blue and opacity in [0, 1].
+            mass: In kilograms; 0 makes it immovable.
+
+        Returns:
+            The body.
+        """
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=half_extents, physicsClientId=self._client
+        )
+        visual = -1
+        if self._visuals:
+            visual = pybullet.createVisualShape(
+                pybullet.GEOM_BOX,
+                halfExtents=half_extents,
+                rgbaColor=colour,
+                specularColor=[0.0, 0.0, 0.0],
+                physicsClientId=self._client,
+            )
+        body: int = pybullet.createMultiBody(
+            mass, shape, visual, position, physicsClientId=self._client
+        )
+        if mass:
+            self._movable.append(body)
+        return body
+
+    def add_marker(self, radius: float, colour: Vector) -> int:
+        """Add a sphere that is only seen: it is no body, and shines faintly through bodies.
+
+        Args:
+            radius: In metres.
+            colour: Red, green, blue and opacity in [0, 1].
+
+        Returns:
+            The marker, for :meth:`move_marker`.
+        """
+        body = -1
+        if self._gui:
+            visual = pybullet.createVisualShape(
+                pybullet.GEOM_SPHERE, radius=radius, rgbaColor=colour, physicsClientId=self._client
+            )
+            body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
+        self._markers.append(_Marker(radius, colour, body))
+        return len(self._markers) - 1
+
+    def set_friction(self, body: int, link: int, *, sliding: float, turning: float) -> None:
+        """Set a link's friction.
+
+        Args:
+            body: The body.
+            link: Index of its link.
+            sliding: Coefficient of friction against sliding.
+            turning: Coefficient of friction against turning on the spot.
+        """
+        pybullet.changeDynamics(
+            body,
+            link,
+            lateralFriction=sliding,
+            spinningFriction=turning,
+            physicsClientId=self._client,
+        )
+
+    def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
+        """Let links pass through everything, which saves looking for their contacts.
+
+        Args:
+            body: The body.
+            links: Indices of its links; -1 is the base.
+        """
+        for link in links:
+            pybullet.setCollisionFilterGroupMask(body, link, 0, 0, self._client)
+
+    # Resetting
+
+    def clear_contacts(self) -> None:
+        """Make PyBullet forget every contact; call it after the robot is back in its rest pose.
+
+        Bodies that are only teleported keep their old contact points, and the next episode would
+        then depend on the last one. So the movable bodies are first taken far away from everything
+        and from each other, and only :meth:`place` brings them back.
+        """
+        for index, body in enumerate(self._movable):
+            self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
+        pybullet.performCollisionDetection(self._client)
+
+    def place(self, body: int, position: Vector, quaternion: Vector = (0.0, 0.0, 0.0, 1.0)) -> None:
+        """Put a movable body somewhere, at rest."""
+        pybullet.resetBasePositionAndOrientation(body, position, quaternion, self._client)
+        pybullet.resetBaseVelocity(body, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), self._client)
+
+    def move_marker(self, marker: int, position: Vector) -> None:
+        """Put a marker somewhere."""
+        self._markers[marker].position = position
+        if self._gui:
+            pybullet.resetBasePositionAndOrientation(
+                self._markers[marker].body, position, (0.0, 0.0, 0.0, 1.0), self._client
+            )
+
+    def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
+        """Put joints somewhere, at rest."""
+        for joint, angle in zip(joints, angles, strict=True):
+            pybullet.resetJointState(body, joint, angle, 0.0, self._client)
+
+    # Moving
+
+    def step(self) -> None:
+        """Advance by one control period."""
+        client, step = self._client, pybullet.stepSimulation
+        for _ in range(SUBSTEPS):
+            step(client)
+
+    def drive_joints(
+        self, body: int, joints: Sequence[int], targets: Vector, forces: Vector
+    ) -> None:
+        """Set the position motors of joints, until the next call.
+
+        Args:
+            body: The body.
+            joints: Indices of its joints.
+            targets: Angle in radians, or offset in metres, of each.
+            forces: Greatest torque in N·m, or force in N, of each.
+        """
+        pybullet.setJointMotorControlArray(
+            body,
+            joints,
+            pybullet.POSITION_CONTROL,
+            targetPositions=targets,
+            forces=forces,
+            positionGains=[MOTOR_GAIN] * len(joints),
+            physicsClientId=self._client,
+        )
+
+    # Reading
+
+    def link_motion(self, body: int, link: int) -> tuple[Vector, Vector]:
+        """Position in metres of a link's frame and velocity in m/s of its centre of mass."""
+        # Without forward kinematics PyBullet answers from before the last physics step.
+        state = pybullet.getLinkState(body, link, 1, 1, self._client)
+        return state[4], state[6]
+
+    def joint_positions(self, body: int, joints: Sequence[int]) -> list[float]:
+        """Angles in radians, or offsets in metres, of joints."""
+        return [state[0] for state in pybullet.getJointStates(body, joints, self._client)]
+
+    def body_motion(self, body: int) -> tuple[Vector, Vector, Vector, Vector]:
+        """Position, quaternion, velocity in m/s and angular velocity in rad/s of a body."""
+        position, quaternion = pybullet.getBasePositionAndOrientation(body, self._client)
+        velocity, angular_velocity = pybullet.getBaseVelocity(body, self._client)
+        return position, quaternion, velocity, angular_velocity
+
+    def inverse_kinematics(
+        self, body: int, link: int, position: Vector, quaternion: Vector
+    ) -> Vector:
+        """Joint positions that bring a link near a pose, by damped least squares.
+
+        Args:
+            body: The body.
+            link: Index of its link.
+            position: Where the link should be.
+            quaternion: How it should be turned.
+
+        Returns:
+            Positions of all movable joints of the body.
+        """
+        angles: Vector = pybullet.calculateInverseKinematics(
+            body,
+            link,
+            position,
+            quaternion,
+            jointDamping=self._ik_damping[body],
+            maxNumIterations=IK_ITERATIONS,
+            physicsClientId=self._client,
+        )
+        return angles
+
+    def render(self, camera: Camera, width: int, height: int) -> NDArray[np.uint8]:
+        """Draw the scene in software; needs no display.
+
+        Args:
+            camera: Where to look from.
+            width: Of the frame, in pixels.
+            height: Of the frame, in pixels.
+
+        Returns:
+            Frame of shape (height, width, 3).
+        """
+        near, far = 0.1, 10.0
+        view = pybullet.computeViewMatrixFromYawPitchRoll(
+            camera.target, camera.distance, camera.yaw, camera.pitch, 0.0, 2
+        )
+        projection = pybullet.computeProjectionMatrixFOV(_FIELD_OF_VIEW, width / height, near, far)
+        _, _, rgba, depth, _ = pybullet.getCameraImage(
+            width,
+            height,
+            view,
+            projection,
+            lightDirection=(1.0, -0.6, 2.2),
+            lightDistance=8.0,
+            lightAmbientCoeff=0.52,
+            lightDiffuseCoeff=0.46,
+            lightSpecularCoeff=0.1,
+            shadow=1,
+            renderer=pybullet.ER_TINY_RENDERER,
+            physicsClientId=self._client,
+        )
+        scene = np.asarray(rgba, np.float32).reshape(height, width, 4)[..., :3]
+        # The ground ends somewhere: let it fade into the sky behind the table.
+        depth = np.asarray(depth, np.float32).reshape(height, width, 1)
+        distance = far * near / (far - (far - near) * depth)
+        haze = np.clip((distance - 1.25 * camera.distance) / (1.25 * camera.distance), 0.0, 1.0)
+        sky = np.linspace(_ZENITH, _HORIZON, height, dtype=np.float32)[:, None, :]
+        frame: NDArray[np.float32] = scene + haze * (sky - scene)
+        for marker in self._markers:
+            _draw_marker(frame, distance, np.reshape(view, (4, 4)), marker)
+        return frame.astype(np.uint8)
+
+
+def _disconnect(client: int) -> None:
+    with contextlib.suppress(pybullet.error), _silence():
+        pybullet.disconnect(client)
+
+
+def _draw_marker(
+    frame: NDArray[np.float32],
+    distance: NDArray[np.float32],
+    view: NDArray[np.float64],
+    marker: _Marker,
+) -> None:
+    """Cast a ray through every pixel at a marker's sphere and tint the frame where it hits.
+
+    The software renderer knows no translucency, and as a body the marker would cast a shadow.
+
+    Args:
+        frame: Shape (height, width, 3), changed in place.
+        distance: Of what the frame shows, along the camera's axis, shape (height, width, 1).
+        view: PyBullet's view matrix, transposed.
+        marker: The marker.
+    """
+    height, width, _ = frame.shape
+    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
+    focal = 0.5 * height / np.tan(0.5 * np.radians(_FIELD_OF_VIEW))
+    ray = np.empty((height, width, 3))
+    ray[..., 0] = (np.arange(width) + 0.5 - 0.5 * width) / focal
+    ray[..., 1] = (0.5 * height - 0.5 - np.arange(height)[:, None]) / focal
+    ray[..., 2] = -1.0
+    # |along · ray - centre| = radius, solved for the nearer `along`.
+    square, mixed = (ray * ray).sum(-1), ray @ centre
+    discriminant = mixed * mixed - square * (centre @ centre - marker.radius**2)
+    hit = discriminant > 0.0
+    along = (mixed[hit] - np.sqrt(discriminant[hit])) / square[hit]
+    upward = (along * ray[hit][:, 1] - centre[1]) / marker.radius
+    tint = 255.0 * np.asarray(marker.colour[:3]) * (0.8 + 0.2 * upward[:, None])
+    opacity = np.where(along < distance[hit][:, 0], 1.0, 0.5) * marker.colour[3]
+    frame[hit] += (opacity[:, None] * (tint - frame[hit])).astype(np.float32)

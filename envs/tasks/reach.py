@@ -1,0 +1,49 @@
+"""Reach: bring the end effector to a point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.robots.robot import Robot
+from envs.simulation import Simulation, Vector
+from envs.tasks.table import add_table
+from envs.tasks.task import Task
+
+
+class Reach(Task):
+    """Bring the end effector within 5 cm of a point above the table.
+
+    The point is drawn uniformly from the box x, y in [-0.15, 0.15] m, z in [0, 0.3] m. Ranges and
+    threshold are those of panda-gym's `PandaReach-v3`.
+
+    Observation, a dictionary; `observation` is the robot's own (6 entries with a Panda), to which
+    this task adds nothing:
+
+    | entry              | meaning                                    | range     | unit |
+    |--------------------|--------------------------------------------|-----------|------|
+    | `observation` 0-2  | position of the end effector in x, y, z    | [-10, 10] | m    |
+    | `observation` 3-5  | velocity of the end effector in x, y, z    | [-10, 10] | m/s  |
+    | `achieved_goal` 0-2| position of the end effector in x, y, z    | [-10, 10] | m    |
+    | `desired_goal` 0-2 | position of the point in x, y, z           | [-10, 10] | m    |
+
+    Action: displacement of the end effector, or of the joints; see the robot's tables.
+    """
+
+    goal_size = 3
+    threshold = 0.05
+
+    def load(self, simulation: Simulation, robot: Robot) -> None:
+        """Add the table and the goal's marker."""
+        self._simulation, self._robot = simulation, robot
+        add_table(simulation)
+        self._marker = simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))
+
+    def reset(self, generator: np.random.Generator) -> Vector:
+        """Draw a point."""
+        goal: list[float] = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.3)).tolist()
+        self._simulation.move_marker(self._marker, goal)
+        return goal
+
+    def achieved_goal(self) -> Vector:
+        """Position of the end effector."""
+        return self._robot.ee_position

@@ -1,0 +1,14 @@
+"""The table that the tasks share."""
+
+from __future__ import annotations
+
+from envs.simulation import Simulation
+
+
+def add_table(simulation: Simulation) -> None:
+    """Add a table, its top at height 0, on the ground.
+
+    Size and place are those of panda-gym's: 1.1 m × 0.7 m, 0.4 m high, its centre at x = -0.3 m.
+    """
+    simulation.add_box((3.0, 3.0, 0.01), (0.0, 0.0, -0.41), (0.42, 0.46, 0.52, 1.0))
+    simulation.add_box((0.55, 0.35, 0.2), (-0.3, 0.0, -0.2), (0.8, 0.7, 0.58, 1.0))

@@ -1,0 +1,65 @@
+"""What a task must offer an environment."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.robots.robot import Robot
+from envs.simulation import Simulation, Vector
+
+
+class Task(ABC):
+    """A goal-conditioned task, made before it is put into a simulation.
+
+    Attributes:
+        observation_size: Number of entries of :meth:`observe`.
+        goal_size: Number of entries of a goal.
+        threshold: Distance to the goal below which the task is done.
+    """
+
+    observation_size: int = 0
+    goal_size: int
+    threshold: float
+
+    @abstractmethod
+    def load(self, simulation: Simulation, robot: Robot) -> None:
+        """Put the scene into the simulation; called once."""
+
+    @abstractmethod
+    def reset(self, generator: np.random.Generator) -> Vector:
+        """Place every movable body and draw a goal.
+
+        Args:
+            generator: The only source of chance a task may use.
+
+        Returns:
+            The desired goal.
+        """
+
+    @abstractmethod
+    def achieved_goal(self) -> Vector:
+        """The goal that the present state would fulfil; read after the robot's `observe`."""
+
+    def observe(self) -> Vector:
+        """Read the task's own part of the observation."""
+        return ()
+
+    def distance(
+        self, achieved_goal: NDArray[np.floating], desired_goal: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Distance between goals; Euclidean unless a task says otherwise.
+
+        Args:
+            achieved_goal: Shape (..., goal_size).
+            desired_goal: Shape (..., goal_size).
+
+        Returns:
+            Shape (...).
+        """
+        # Not linalg.norm: it sums one goal and a batch of goals in different orders.
+        offset = np.subtract(achieved_goal, desired_goal, dtype=np.float64)
+        distance: NDArray[np.float64] = np.sqrt((offset * offset).sum(-1))
+        return distance

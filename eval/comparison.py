@@ -1,0 +1,259 @@
+"""Comparing the agents at the ends of a run's phases on the same evaluation episodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents import RunDirectory, RunError
+from agents.atomic import write_atomically
+from agents.run_directory import version_changes
+from eval.held_branches import HeldBranch, held_branches
+from eval.phase_ends import phase_ends
+from eval.rollouts import evaluation_seeds
+from eval.statistics import (
+    Estimate,
+    bootstrap_mean,
+    interquartile_mean,
+    paired_difference,
+    wilson_interval,
+)
+from eval.stored_episodes import StoredEpisode, played_episodes
+from eval.training_tables import Columns, read_training_table
+
+FORMAT = "staircase-lab comparison"
+FORMAT_VERSION = 1
+RECENT_EPISODES = 100
+
+
+@dataclass(frozen=True)
+class TrainingReturns:
+    """Returns of training episodes, in which the agent explored and learned.
+
+    Attributes:
+        episodes: How many there were.
+        mean: Mean return; `None` without episodes, as what follows.
+        interquartile_mean: Mean of the middle half of the returns.
+        success_rate: Share of the episodes that reached the goal.
+    """
+
+    episodes: int
+    mean: float | None
+    interquartile_mean: float | None
+    success_rate: float | None
+
+
+@dataclass(frozen=True)
+class DecayEffect:
+    """Agent of the trunk minus agent of a held branch: same snapshot, same steps, another rate.
+
+    Attributes:
+        branch: Name of the held branch.
+        learning_rate: The rate it kept.
+        step: Step of both agents: the end of the phase, or the end of the run if the branch was
+            trained so far; the effect is then that of this and all later decays.
+        held_mean_return: Mean return of its final agent in the evaluation episodes.
+        effect: Difference of the returns, paired by episode.
+    """
+
+    branch: str
+    learning_rate: float
+    step: int
+    held_mean_return: float
+    effect: Estimate
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What the agent at the end of a phase is worth.
+
+    Attributes:
+        phase: Index of the phase; phase 0 is the constant-rate phase.
+        start: First step of the phase, as the algorithm's updates met it.
+        stop: First step after the phase.
+        learning_rate: The rate of the phase.
+        step: Step of the snapshot that played.
+        state_sha256: Checksum of its state.
+        mean_return: Mean return in the evaluation episodes, with a bootstrap interval.
+        interquartile_mean_return: Mean of the middle half of the returns.
+        success_rate: Share of the episodes that ended at the goal, with a Wilson interval.
+        difference: Return minus that of the constant-rate phase's agent, paired by episode; `None`
+            for the constant-rate phase itself, or where that has no agent.
+        decay_effect: What the decay at the phase's start did; `None` without a held branch.
+        training: Training episodes of the phase.
+        recent_training: The last 100 of them.
+    """
+
+    phase: int
+    start: int
+    stop: int
+    learning_rate: float
+    step: int
+    state_sha256: str
+    mean_return: Estimate
+    interquartile_mean_return: float
+    success_rate: Estimate
+    difference: Estimate | None
+    decay_effect: DecayEffect | None
+    training: TrainingReturns
+    recent_training: TrainingReturns
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The phases of one run, compared.
+
+    Attributes:
+        run: Path of the run.
+        env: Task of the run.
+        algo: Algorithm of the run.
+        seed: Seed of the run.
+        episodes: Number of evaluation episodes.
+        phases: A result for each phase whose agent there is, in order.
+        notes: One line for everything that is missing or left out.
+    """
+
+    run: Path
+    env: str
+    algo: str
+    seed: int
+    episodes: int
+    phases: tuple[PhaseResult, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON data, without the path: a run may be moved."""
+        data = asdict(self)
+        del data["run"]
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **data}
+
+
+def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
+    """Plays each phase's agent on the same evaluation episodes and compares the returns.
+
+    Episodes that were played before are read from `evaluation/episodes.csv`; new ones are added
+    there, and the result is written to `evaluation/summary-<episodes>.json`. Held branches are
+    looked for in `branches/` of the run; their episodes are kept in their own folders.
+
+    Args:
+        run: The run, which need not be complete.
+        episodes: How many evaluation episodes, from 2 to 10 000.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ConfigError: If `episodes` is out of range.
+        RunError: If no phase has ended yet, a file of the run is damaged, or `evaluation/` cannot
+            be written.
+    """
+    evaluation_seeds(episodes)
+    ends = phase_ends(run)
+    held, branch_notes = held_branches(run, ends.snapshots)
+    training = read_training_table(run.episodes_path, ("phase", "return", "success"))
+    played = played_episodes(run, ends.snapshots, episodes)
+    phases = {phase.index: phase for phase in run.effective_phases}
+    results = []
+    for index, snapshot in ends.snapshots.items():
+        returns = _returns(played[index])
+        baseline = played.get(0) if index != 0 else None
+        rows = {name: column[training["phase"] == index] for name, column in training.items()}
+        results.append(
+            PhaseResult(
+                phase=index,
+                start=phases[index].start,
+                stop=phases[index].stop,
+                learning_rate=phases[index].learning_rate,
+                step=snapshot.step,
+                state_sha256=snapshot.state_sha256,
+                mean_return=bootstrap_mean(returns),
+                interquartile_mean_return=interquartile_mean(returns),
+                success_rate=wilson_interval(sum(e.success for e in played[index]), episodes),
+                difference=paired_difference(returns, _returns(baseline)) if baseline else None,
+                decay_effect=_decay_effect(played, held.get(index), episodes),
+                training=_training_returns(rows),
+                recent_training=_training_returns(
+                    {name: column[-RECENT_EPISODES:] for name, column in rows.items()}
+                ),
+            )
+        )
+    comparison = Comparison(
+        run=run.path,
+        env=run.config.env,
+        algo=run.config.algo,
+        seed=run.config.seed,
+        episodes=episodes,
+        phases=tuple(results),
+        notes=(
+            *(f"phase {index} is left out: {reason}" for index, reason in ends.missing.items()),
+            *branch_notes,
+            *_version_note(run),
+        ),
+    )
+    _write_summary(run, comparison)
+    return comparison
+
+
+def summary_path(run: RunDirectory, episodes: int) -> Path:
+    """Path of the stored result of a comparison.
+
+    Args:
+        run: The run.
+        episodes: How many evaluation episodes were compared.
+    """
+    return run.evaluation_path / f"summary-{episodes}.json"
+
+
+def _returns(played: Sequence[StoredEpisode]) -> NDArray[np.float64]:
+    return np.array([episode.total_reward for episode in played])
+
+
+def _decay_effect(
+    played: Mapping[int, Sequence[StoredEpisode]], held: HeldBranch | None, episodes: int
+) -> DecayEffect | None:
+    if held is None:
+        return None
+    branch = played_episodes(held.run, {held.end_phase: held.end}, episodes)
+    held_returns = _returns(branch[held.end_phase])
+    return DecayEffect(
+        branch=held.run.path.name,
+        learning_rate=held.run.effective_phases[-1].learning_rate,
+        step=held.end.step,
+        held_mean_return=float(held_returns.mean()),
+        effect=paired_difference(_returns(played[held.rival_phase]), held_returns),
+    )
+
+
+def _training_returns(rows: Columns) -> TrainingReturns:
+    returns = rows["return"]
+    if returns.size == 0:
+        return TrainingReturns(0, None, None, None)
+    return TrainingReturns(
+        episodes=returns.size,
+        mean=float(returns.mean()),
+        interquartile_mean=interquartile_mean(returns),
+        success_rate=float(rows["success"].mean()),
+    )
+
+
+def _version_note(run: RunDirectory) -> tuple[str, ...]:
+    changes = version_changes(run.versions)
+    if not changes:
+        return ()
+    return (f"other versions are installed than the run was trained with: {', '.join(changes)}",)
+
+
+def _write_summary(run: RunDirectory, comparison: Comparison) -> None:
+    path = summary_path(run, comparison.episodes)
+    data = (json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+    try:
+        if not path.exists() or path.read_bytes() != data:
+            write_atomically(path, data)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,171 @@
+"""Playing episodes with the agent of a snapshot, so that the same seed gives the same bits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents import ALGORITHMS, ConfigError, RunDirectory
+from agents.arguments import MAXIMUM_EPISODES
+from agents.environments import make_env, make_training_envs
+from agents.model import build_model
+from agents.snapshots import Snapshot, load_agent
+
+# Training seeds are below this number, so that no agent trains on an evaluation episode.
+FIRST_SEED = 2**31
+
+
+def evaluation_seeds(episodes: int) -> range:
+    """Seeds of the evaluation episodes, the same for every snapshot ever compared.
+
+    Args:
+        episodes: How many, from 2 (one alone has no spread to make an interval of) to 10 000.
+
+    Returns:
+        `2**31 + i` for i = 0, …, `episodes` - 1.
+
+    Raises:
+        ConfigError: If `episodes` is out of range.
+    """
+    if not 2 <= episodes <= MAXIMUM_EPISODES:
+        raise ConfigError(f"episodes must be from 2 to {MAXIMUM_EPISODES}, got {episodes}")
+    return range(FIRST_SEED, FIRST_SEED + episodes)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An episode as far as it has got.
+
+    Attributes:
+        seed: What the environment was reset with.
+        length: Actions so far.
+        total_reward: Sum of the rewards so far; the return, when the episode is over.
+        success: Whether the goal is reached at this moment.
+        over: Whether this is the last moment of the episode.
+    """
+
+    seed: int
+    length: int
+    total_reward: float
+    success: bool
+    over: bool
+
+
+class Rollouts:
+    """One environment and one acting model of a run; the agent of any snapshot can be put in.
+
+    Everything happens on the CPU, one observation at a time: batches of another size, or another
+    device, would add floating-point numbers in another order.
+
+    Args:
+        run: The run whose agents play; its task, reward and control are used.
+        **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
+    """
+
+    def __init__(self, run: RunDirectory, **render: Any) -> None:  # noqa: ANN401 - see make_env
+        config = run.config
+        # The algorithms check their buffers against `n_envs`, which is 1 here: an on-policy one
+        # gets the rollout it was trained with, an off-policy one nothing to remember.
+        buffer = (
+            {"buffer_size": 1}
+            if ALGORITHMS[config.algo].off_policy
+            else {"n_steps": run.steps_per_update}
+        )
+        config = dataclasses.replace(
+            config,
+            n_envs=1,
+            vec_env="dummy",
+            device="cpu",
+            hyperparameters={**config.hyperparameters, **buffer},
+        )
+        self._venv = make_training_envs(config)
+        self._model = build_model(config, self._venv)
+        self._normalizer = self._model.get_vec_normalize_env()
+        self._env = make_env(config, **render)
+
+    def __enter__(self) -> Rollouts:
+        """Gives the rollouts themselves, which are closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the simulations."""
+        self._env.close()
+        self._venv.close()
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Puts in the agent of a snapshot: its networks and observation statistics.
+
+        Args:
+            snapshot: A snapshot of the run.
+
+        Raises:
+            RunError: If a file of it was altered.
+        """
+        load_agent(snapshot, self._model)
+
+    def moments(self, seed: int) -> Iterator[Moment]:
+        """Plays an episode with the deterministic policy, a step at a time.
+
+        Args:
+            seed: What the environment is reset with; it alone decides the episode.
+
+        Yields:
+            The episode after the reset and after each action.
+        """
+        observation, info = self._env.reset(seed=seed)
+        moment = Moment(seed, 0, 0.0, bool(info["is_success"]), over=False)
+        yield moment
+        while not moment.over:
+            observation, reward, terminated, truncated, info = self._env.step(
+                self._act(observation)
+            )
+            moment = Moment(
+                seed,
+                moment.length + 1,
+                moment.total_reward + float(reward),
+                bool(info["is_success"]),
+                over=terminated or truncated,
+            )
+            yield moment
+
+    def play(self, seed: int) -> Moment:
+        """Plays an episode to its end.
+
+        Args:
+            seed: What the environment is reset with.
+
+        Returns:
+            The last moment.
+        """
+        *_, last = self.moments(seed)
+        return last
+
+    def render(self) -> NDArray[np.uint8]:
+        """Draws the present moment; the task must have been made with `render_mode="rgb_array"`.
+
+        Returns:
+            Frame of shape (height, width, 3).
+        """
+        return np.asarray(self._env.render(), dtype=np.uint8)
+
+    @property
+    def frames_per_second(self) -> int:
+        """Frames a second at which a video plays in real time: the control rate of the task."""
+        return int(self._env.metadata["render_fps"])
+
+    def _act(self, observation: Any) -> Any:  # noqa: ANN401 - SB3 names no type for dictionaries
+        if self._normalizer is not None:
+            observation = self._normalizer.normalize_obs(observation)
+        action, _ = self._model.predict(observation, deterministic=True)
+        return action

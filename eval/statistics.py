@@ -1,0 +1,166 @@
+"""Statistics of episode returns: robust means and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its confidence interval.
+
+    Attributes:
+        value: The estimate.
+        low: Lower end of the interval, at most `value`.
+        high: Upper end of the interval, at least `value`.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Mean of the middle half: the lowest and the highest quarter (rounded down) are left out.
+
+    It uses more of the data than the median, and outliers move it less than the mean; see Agarwal
+    et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (2021).
+
+    Args:
+        values: Shape (n,), n >= 1.
+
+    Returns:
+        The mean of n - 2 * floor(n / 4) values.
+
+    Raises:
+        ValueError: If `values` is not one-dimensional, is empty or holds a number that is not
+            finite.
+    """
+    return float(stats.trim_mean(_checked(values), 0.25))
+
+
+def wilson_interval(successes: int, trials: int) -> Estimate:
+    """Success rate with its 95 % Wilson score interval.
+
+    With the rate p = k / n and the normal quantile z, the interval is
+
+        (p + z² / 2n ± z sqrt(p (1 - p) / n + z² / 4n²)) / (1 + z² / n)
+
+    (Wilson, 1927). Unlike the usual p ± z sqrt(p (1 - p) / n) it does not collapse at 0 or 1.
+
+    Args:
+        successes: k, from 0 to `trials`.
+        trials: n >= 1.
+
+    Returns:
+        The rate and its interval, all in [0, 1].
+
+    Raises:
+        ValueError: If the counts are not possible.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"there cannot be {successes} successes in {trials} trials")
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    rate = successes / trials
+    centre = rate + z**2 / (2 * trials)
+    margin = z * sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    # At 0 and n successes an end is the rate itself, which rounding would miss by one bit.
+    low = 0.0 if successes == 0 else (centre - margin) / scale
+    high = 1.0 if successes == trials else (centre + margin) / scale
+    return Estimate(rate, low, high)
+
+
+def bootstrap_mean(values: ArrayLike) -> Estimate:
+    """Mean with its 95 % percentile bootstrap interval (Efron & Tibshirani, 1993, chapter 13).
+
+    The resamples are drawn from a generator with a fixed seed, so equal values give an equal
+    interval. Values that are all the same give an interval of no width.
+
+    Args:
+        values: Shape (n,), n >= 1.
+
+    Returns:
+        The mean and its interval.
+
+    Raises:
+        ValueError: If `values` is not one-dimensional, is empty or holds a number that is not
+            finite.
+    """
+    sample = _checked(values)
+    if np.all(sample == sample[0]):
+        only = float(sample[0])
+        return Estimate(only, only, only)
+    interval = stats.bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=1_000,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    mean = float(np.mean(sample))
+    # Of values that differ in their last bit only, rounding may put every mean on one side.
+    return Estimate(mean, min(mean, float(interval.low)), max(mean, float(interval.high)))
+
+
+def paired_difference(values: ArrayLike, baseline: ArrayLike) -> Estimate:
+    """Mean difference of two agents on the same episodes, with its 95 % bootstrap interval.
+
+    Whole pairs are resampled, so how hard an episode is for both agents cancels out.
+
+    Args:
+        values: Shape (n,), n >= 1: one agent's return in each episode.
+        baseline: Shape (n,): the other agent's return in the same episodes, in the same order.
+
+    Returns:
+        Mean of `values - baseline` and its interval.
+
+    Raises:
+        ValueError: If the shapes differ or either is refused by `bootstrap_mean`.
+    """
+    first, second = _checked(values), _checked(baseline)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs need equally many values, got {len(first)} and {len(second)}")
+    return bootstrap_mean(first - second)
+
+
+def rolling_mean(values: ArrayLike, window: int) -> NDArray[np.float64]:
+    """Mean of each value and those before it, as many as there are up to `window`.
+
+    Args:
+        values: Shape (n,), n >= 1, in order of time.
+        window: Number of values in a full window, at least 1.
+
+    Returns:
+        Shape (n,): entry i is the mean of `values[max(0, i + 1 - window) : i + 1]`.
+
+    Raises:
+        ValueError: If `window` is below 1, or `values` is not one-dimensional, is empty or holds a
+            number that is not finite.
+    """
+    if window < 1:
+        raise ValueError(f"a window holds at least one value, got {window}")
+    sums = np.concatenate(([0.0], np.cumsum(_checked(values))))
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(0, ends - window)
+    means: NDArray[np.float64] = (sums[ends] - sums[starts]) / (ends - starts)
+    return means
+
+
+def _checked(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"values need the shape (n,) with n >= 1, got the shape {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("every value must be finite")
+    return array

@@ -1,0 +1,159 @@
+"""A video of evaluation episodes, with what one should know written on the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from imageio_ffmpeg import write_frames
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from agents import ConfigError, RunDirectory, RunError
+from agents.atomic import write_atomically
+from eval.phase_ends import phase_ends
+from eval.rollouts import Moment, Rollouts, evaluation_seeds
+from schedules import Phase
+
+# Reach is done in a few steps, so that many episodes fit; of episodes that fail, a few will do.
+MAXIMUM_EPISODES, ENOUGH_STEPS = 8, 200
+WIDTH, HEIGHT, BAR = 720, 480, 64
+# Time to see the goal, and then the outcome.
+FRAMES_BEFORE, FRAMES_AFTER = 12, 25
+_BAR_COLOUR, _TEXT, _FADED = (24, 26, 31), (240, 240, 240), (170, 174, 182)
+_SUCCESS, _FAILURE = (86, 180, 233), (230, 159, 0)  # Okabe & Ito's, safe for colour-blind eyes
+
+Frame = NDArray[np.uint8]
+
+
+def video_path(run: RunDirectory, phase: int | None = None) -> Path:
+    """Path of the video of a phase's agent, which need not exist.
+
+    Args:
+        run: The run.
+        phase: Index of the phase; the last one that has ended if `None`.
+
+    Raises:
+        ConfigError: If the run has no such phase.
+        RunError: If the phase has not ended yet.
+    """
+    return run.videos_path / f"phase-{_ended_phase(run, phase)}.mp4"
+
+
+def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool = False) -> Path:
+    """Films the first evaluation episodes of a phase's agent, in real time.
+
+    There are up to 8; none is begun after 200 steps. The file is H.264 that browsers play. The
+    same snapshot and seeds give the same episodes, so a video that exists is kept.
+
+    Args:
+        run: The run.
+        phase: Index of the phase whose agent plays; the last one that has ended if `None`.
+        overwrite: Film again, and replace a video that exists.
+
+    Returns:
+        Path of the video, `videos/phase-<index>.mp4` of the run.
+
+    Raises:
+        ConfigError: If the run has no such phase.
+        RunError: If the phase has not ended yet, its snapshot is damaged, or the video cannot be
+            written.
+    """
+    index = _ended_phase(run, phase)
+    path = video_path(run, index)
+    if path.exists() and not overwrite:
+        return path
+    with Rollouts(
+        run, render_mode="rgb_array", render_width=WIDTH, render_height=HEIGHT
+    ) as rollouts:
+        rollouts.load(phase_ends(run).snapshots[index])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video = _encode(_film(run, index, rollouts), rollouts.frames_per_second)
+            write_atomically(path, video)
+        except OSError as error:
+            # ffmpeg's own complaints are pages long.
+            reason = error.strerror or str(error).strip().split("\n")[0]
+            raise RunError(f"cannot write {path}: {reason}") from error
+    return path
+
+
+def _ended_phase(run: RunDirectory, phase: int | None) -> int:
+    trained = [p.index for p in run.effective_phases]
+    if phase is not None and phase not in trained:
+        valid = ", ".join(map(str, trained))
+        raise ConfigError(f"{run.path} has no phase {phase}: valid phases are {valid}")
+    ends = phase_ends(run)
+    if phase is None:
+        return max(ends.snapshots)
+    if phase in ends.missing:
+        raise RunError(f"phase {phase} of {run.path} has no agent: {ends.missing[phase]}")
+    return phase
+
+
+def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:
+    phase = next(p for p in run.effective_phases if p.index == index)
+    steps = 0
+    for number, seed in enumerate(evaluation_seeds(MAXIMUM_EPISODES), start=1):
+        if steps >= ENOUGH_STEPS:
+            return
+        for moment in rollouts.moments(seed):
+            if moment.over:
+                steps += moment.length
+            frame = _captioned(rollouts.render(), run, phase, number, moment)
+            repeats = FRAMES_AFTER if moment.over else FRAMES_BEFORE if moment.length == 0 else 1
+            for _ in range(repeats):
+                yield frame
+
+
+def _captioned(
+    picture: Frame, run: RunDirectory, phase: Phase, number: int, moment: Moment
+) -> Frame:
+    canvas = Image.new("RGB", (WIDTH, HEIGHT + BAR), _BAR_COLOUR)
+    canvas.paste(Image.fromarray(picture), (0, BAR))
+    draw = ImageDraw.Draw(canvas)
+    large, small = ImageFont.load_default(20), ImageFont.load_default(15)
+    draw.text((14, 8), f"phase {phase.index}, rate {phase.learning_rate:.3g}", _TEXT, large)
+    draw.text((14, 37), f"{run.config.env}, {run.config.algo}", _FADED, small)
+    if moment.over:
+        words, colour = ("success", _SUCCESS) if moment.success else ("no success", _FAILURE)
+    else:
+        words, colour = f"step {moment.length}", _TEXT
+    draw.text((WIDTH - 14, 8), words, colour, large, anchor="ra")
+    draw.text(
+        (WIDTH - 14, 37),
+        f"episode {number}, return {moment.total_reward:.2f}",
+        _FADED,
+        small,
+        anchor="ra",
+    )
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def _encode(frames: Iterator[Frame], frames_per_second: int) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        writer = write_frames(
+            str(path),
+            (WIDTH, HEIGHT + BAR),
+            fps=frames_per_second,
+            codec="libx264",
+            pix_fmt_out="yuv420p",
+            quality=None,
+            macro_block_size=2,
+            ffmpeg_log_level="error",
+            # One thread and no version strings: the same frames then give the same file.
+            output_params=[
+                *("-crf", "20", "-threads", "1", "-movflags", "+faststart"),
+                *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"),
+            ],
+        )
+        writer.send(None)
+        try:
+            for frame in frames:
+                writer.send(np.ascontiguousarray(frame))
+        finally:
+            writer.close()
+        return path.read_bytes()

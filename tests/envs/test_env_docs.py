@@ -1,0 +1,104 @@
+"""The examples in docs/environments.md work."""
+
+import re
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_sb3
+
+import envs
+from envs.robots import Panda
+from envs.tasks import Reach
+from tests.envs.env_cases import ROOT
+
+TEXT = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What the examples define, run in their order."""
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def test_the_frame_is_one(names):
+    assert names["frame"].shape == (480, 720, 3)
+
+
+def test_the_restored_environment_goes_on_as_the_other(names):
+    expected = gym.make("bullet/Reach-v0")
+    expected.reset()
+    snapshot = expected.unwrapped.restore(names["json"].loads(names["text"]))
+    assert np.array_equal(names["observation"]["observation"], snapshot["observation"])
+    action = np.array([0.5, 0.0, 0.5], np.float32)
+    steps = [env.step(action)[0]["observation"] for env in (expected, names["other"])]
+    assert np.array_equal(*steps)
+    expected.close()
+
+
+@pytest.mark.parametrize("control", ["ee", "joints"])
+@pytest.mark.parametrize("robot", [Panda, "Iiwa"])
+@pytest.mark.parametrize("task", [Reach, "Nudge"])
+def test_new_robots_and_tasks_are_environments(names, robot, task, control):
+    robot, task = names.get(robot, robot), names.get(task, task)
+    env = envs.ManipulationEnv(robot(control), task())
+    check_env(env, skip_render_check=True)
+    check_sb3(env)
+    env.close()
+
+
+def test_the_new_robot_reaches_goals(names):
+    env = envs.ManipulationEnv(names["Iiwa"]("ee"), Reach())
+    for seed in range(10):
+        observation, _ = env.reset(seed=seed)
+        for _ in range(50):
+            offset = observation["desired_goal"] - observation["achieved_goal"]
+            observation, _, terminated, _, _ = env.step(np.clip(10.0 * offset, -1.0, 1.0))
+            if terminated:
+                break
+        assert terminated
+    env.close()
+
+
+def push(observation, lowered):
+    """Go above the point behind the cube, go down, then towards the goal; anew when beside it."""
+    hand, cube = observation["observation"][:3], observation["achieved_goal"]
+    way = (observation["desired_goal"] - cube)[:2]
+    way /= np.linalg.norm(way)
+    aside = (cube - hand)[:2] @ np.array([-way[1], way[0]])
+    behind = cube[:2] - 0.07 * way
+    if lowered and abs(aside) < 0.02:
+        target = np.array([*(hand[:2] + 0.03 * way), 0.02])
+    elif np.linalg.norm(behind - hand[:2]) < 0.015:
+        target = np.array([*behind, 0.02])
+    else:
+        target = np.array([*(behind if hand[2] > 0.08 else hand[:2]), 0.12])
+    return np.clip(10.0 * (target - hand), -1.0, 1.0), hand[2] < (0.06 if lowered else 0.03)
+
+
+def test_the_new_task_can_be_done(names):
+    env = envs.ManipulationEnv(Panda("ee"), names["Nudge"]())
+    done = 0
+    for seed in range(10):
+        observation, info = env.reset(seed=seed)
+        lowered = False
+        for _ in range(80):
+            action, lowered = push(observation, lowered)
+            observation, _, terminated, _, info = env.step(action)
+            if terminated:
+                break
+        done += info["is_success"]
+    assert done >= 7
+    env.close()
+
+
+def test_the_table_lists_every_task_and_robot():
+    for short, name in envs.TASKS.items():
+        assert f"| `{short}`" in TEXT
+        assert f"`{name}`" in TEXT
+    for robot in envs.ROBOTS:
+        assert f'"{robot}"' in TEXT

@@ -1,0 +1,286 @@
+"""Every registered environment is what gymnasium and Stable-Baselines3 expect."""
+
+import gc
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pybullet
+import pytest
+from gymnasium.utils.env_checker import check_env as check_gymnasium
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from stable_baselines3 import SAC, HerReplayBuffer
+from stable_baselines3.common.env_checker import check_env as check_sb3
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+import envs
+from tests.envs.env_cases import REGISTERED, draw_actions, fresh_trajectory, make, record
+
+
+@pytest.fixture(params=REGISTERED, ids="-".join)
+def case(request):
+    return request.param
+
+
+@pytest.fixture
+def env(case):
+    env = make(case)
+    yield env
+    env.close()
+
+
+def test_every_task_has_a_short_name():
+    registered = {name for name in gym.registry if name.startswith("bullet/")}
+    assert set(envs.TASKS.values()) == registered
+    assert envs.TASKS["reach"] == "bullet/Reach-v0"
+
+
+def test_gymnasium_finds_no_fault(env):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Its render check opens every mode, also the window.
+        check_gymnasium(env.unwrapped, skip_render_check=True)
+
+
+def test_sb3_finds_no_fault(env):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_sb3(env.unwrapped)
+
+
+def test_episodes_are_truncated_after_50_steps(env):
+    env.reset(seed=0)
+    away = np.zeros(env.action_space.shape, np.float32)
+    away[0] = -1.0
+    ends = [env.step(away)[2:4] for _ in range(50)]
+    assert ends == [(False, False)] * 49 + [(False, True)]
+    assert gym.spec(env.spec.id).max_episode_steps == 50
+
+
+def test_rewards_of_a_batch_are_those_of_its_goals(env):
+    generator = np.random.default_rng(0)
+    goals = generator.uniform(-0.1, 0.1, (2, 200, env.unwrapped.task.goal_size))
+    achieved, desired = goals.astype(np.float32)
+    compute = env.unwrapped.compute_reward
+    batch = compute(achieved, desired, np.array([{}] * 200))
+    assert batch.shape == (200,)
+    assert batch.dtype == np.float32
+    each = [compute(one, other, {}) for one, other in zip(achieved, desired, strict=True)]
+    assert np.array_equal(batch, np.array(each))
+
+
+def test_a_step_is_rewarded_as_its_goals_are(env):
+    env.reset(seed=0)
+    for action in draw_actions(env, 0, 12):
+        observation, reward, terminated, _, info = env.step(action)
+        goals = observation["achieved_goal"], observation["desired_goal"]
+        assert isinstance(reward, float)
+        assert reward == env.unwrapped.compute_reward(*goals, info)
+        assert info == {"is_success": terminated}
+        if terminated:
+            break
+
+
+def roll(case, seed, steps):
+    """Observations, before the first reset and without resets, of one environment."""
+    env = make(case)
+    observations = [env.reset(seed=seed)[0]]
+    actions = draw_actions(env, 1, steps)
+    observations += [env.step(action)[0] for action in actions]
+    env.close()
+    return actions, observations
+
+
+def without_goals_nearby(case, steps=4):
+    """Seeds whose first steps reach no goal."""
+    seeds = []
+    for seed in range(100):
+        env = make(case)
+        env.reset(seed=seed)
+        if not any(env.step(action)[2] for action in draw_actions(env, 1, steps)):
+            seeds.append(seed)
+        env.close()
+        if len(seeds) == 2:
+            return seeds
+    raise AssertionError("every goal is too near")
+
+
+@pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
+def test_sb3_vectors_step_as_single_environments_do(case, kind):
+    (first, second), steps = without_goals_nearby(case), 4
+    vector = kind([lambda: make(case)] * 2)
+    vector.env_method("reset", seed=first, indices=[0])
+    vector.env_method("reset", seed=second, indices=[1])
+    actions, one = roll(case, first, steps)
+    _, other = roll(case, second, steps)
+    for step in range(steps):
+        observation, *_ = vector.step(np.stack([actions[step]] * 2))
+        for index, expected in enumerate((one, other)):
+            for key in observation:
+                assert np.array_equal(observation[key][index], expected[step + 1][key])
+    vector.close()
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasium_vectors_step_as_single_environments_do(case, mode):
+    name, robot, control, reward = case
+    (seed, _), steps = without_goals_nearby(case), 4
+    vector = gym.make_vec(
+        name, 2, vectorization_mode=mode, robot=robot, control=control, reward=reward
+    )
+    actions, expected = roll(case, seed, steps)
+    vector.reset(seed=[seed, seed])
+    for step in range(steps):
+        observation, *_ = vector.step(np.stack([actions[step]] * 2))
+        for key in observation:
+            assert np.array_equal(observation[key][0], expected[step + 1][key])
+            assert np.array_equal(observation[key][1], expected[step + 1][key])
+    vector.close()
+
+
+def test_hindsight_replay_trains():
+    env = gym.make("bullet/Reach-v0")
+    model = SAC(
+        "MultiInputPolicy",
+        env,
+        replay_buffer_class=HerReplayBuffer,
+        learning_starts=100,
+        batch_size=16,
+        policy_kwargs={"net_arch": [8]},
+        device="cpu",
+    )
+    model.learn(130)
+    assert model.num_timesteps == 130
+    env.close()
+
+
+def test_close_frees_the_simulation_and_may_be_repeated():
+    env = gym.make("bullet/Reach-v0")
+    client = env.unwrapped._simulation._client
+    assert pybullet.isConnected(client)
+    env.close()
+    assert not pybullet.isConnected(client)
+    env.close()
+
+
+def test_a_dropped_environment_frees_its_simulation():
+    env = gym.make("bullet/Reach-v0")
+    client = env.unwrapped._simulation._client
+    del env
+    gc.collect()
+    assert not pybullet.isConnected(client)
+
+
+def test_closing_one_leaves_the_others():
+    case = REGISTERED[0]
+    one, other = make(case), make(case)
+    one.reset(seed=0)
+    expected = fresh_trajectory(case, 0, 8)
+    trace = []
+    record(trace, *other.reset(seed=0)[:1], 0.0, False, {"is_success": False})
+    one.close()
+    one.close()
+    for action in draw_actions(other, 0, 8):
+        observation, reward, terminated, truncated, info = other.step(action)
+        record(trace, observation, reward, terminated, info)
+        if terminated or truncated:
+            break
+    assert trace == expected[: len(trace)]
+    other.close()
+
+
+def test_after_close_everything_says_so():
+    env = gym.make("bullet/Reach-v0", render_mode="rgb_array").unwrapped
+    env.reset(seed=0)
+    snapshot = env.snapshot()
+    env.close()
+    for use in (
+        env.reset,
+        lambda: env.step(np.zeros(3, np.float32)),
+        env.render,
+        env.snapshot,
+        lambda: env.restore(snapshot),
+    ):
+        with pytest.raises(RuntimeError, match="closed"):
+            use()
+
+
+def test_step_before_reset_says_so():
+    env = gym.make("bullet/Reach-v0")
+    with pytest.raises(Exception, match="reset"):
+        env.step(np.zeros(3, np.float32))
+    with pytest.raises(RuntimeError, match=r"no episode was started.*reset\(\)"):
+        env.unwrapped.step(np.zeros(3, np.float32))
+    env.close()
+
+
+BAD_ACTIONS = {
+    "not a number": (np.array([0.0, np.nan, 0.0], np.float32), "nan"),
+    "infinite": (np.array([0.0, np.inf, 0.0], np.float64), "inf"),
+    "too short": (np.zeros(2, np.float32), r"shape \(2,\)"),
+    "too deep": (np.zeros((1, 3), np.float32), r"shape \(1, 3\)"),
+    "a single number": (0.5, r"shape \(\)"),
+    "words": (["a", "b", "c"], "type <U1"),
+    "nothing": (None, "type object"),
+    "truth values": ([True, False, True], "type bool"),
+    "complex": (np.zeros(3, np.complex64), "type complex64"),
+    "ragged": ([[0.0], 0.0, 0.0], "got"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ACTIONS)
+def test_a_bad_action_is_refused_and_changes_nothing(kind):
+    action, message = BAD_ACTIONS[kind]
+    env = gym.make("bullet/Reach-v0", disable_env_checker=True)
+    env.reset(seed=0)
+    before = env.unwrapped.snapshot()
+    with pytest.raises(ValueError, match=rf"3 finite numbers in \[-1, 1\].*{message}"):
+        env.step(action)
+    assert env.unwrapped.snapshot() == before
+    env.close()
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    action=arrays.arrays(np.float64, 3, elements=st.floats(allow_nan=False, allow_infinity=False))
+)
+def test_actions_beyond_the_range_are_clipped_and_precision_is_single(action):
+    env = make(REGISTERED[0])
+    env.reset(seed=0)
+    observation = env.step(action)[0]
+    env.reset(seed=0)
+    clipped = env.step(np.clip(action, -1.0, 1.0).astype(np.float32))[0]
+    assert all(np.array_equal(observation[key], clipped[key]) for key in clipped)
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reward": "spars"}, "reward must be one of 'sparse', 'dense'.*mean 'sparse'"),
+        ({"control": "joint"}, "control must be one of 'ee', 'joints'.*mean 'joints'"),
+        ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'human'"),
+        ({"robot": "pandas"}, "robot must be one of .*mean 'panda'"),
+        ({"reward": None}, "reward must be one of"),
+        ({"render_width": 0}, "at least one pixel"),
+    ],
+)
+def test_an_unknown_choice_names_the_valid_ones(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        gym.make("bullet/Reach-v0", **arguments)
+
+
+def test_reset_takes_no_options():
+    env = gym.make("bullet/Reach-v0")
+    env.reset(options={})
+    with pytest.raises(ValueError, match=r"options.*wind"):
+        env.reset(options={"wind": 1})
+    env.close()
+
+
+def test_a_window_without_a_display_is_refused(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(RuntimeError, match="display"):
+        gym.make("bullet/Reach-v0", render_mode="human")

@@ -1,0 +1,108 @@
+"""Frames need no display and show the scene; nothing else is ever printed."""
+
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import envs
+from tests.envs.env_cases import ROOT
+
+
+@pytest.fixture
+def env():
+    env = gym.make("bullet/Reach-v0", render_mode="rgb_array")
+    yield env
+    env.close()
+
+
+def greenish(frame):
+    red, green, blue = np.moveaxis(frame.astype(int), -1, 0)
+    return (green > red + 40) & (green > blue + 40)
+
+
+def test_frames_have_the_default_size(env):
+    env.reset(seed=0)
+    frame = env.render()
+    assert frame.shape == (480, 720, 3)
+    assert frame.dtype == np.uint8
+
+
+def test_frames_have_the_size_asked_for():
+    env = gym.make("bullet/Reach-v0", render_mode="rgb_array", render_width=96, render_height=64)
+    env.reset(seed=0)
+    assert env.render().shape == (64, 96, 3)
+    env.close()
+
+
+def test_the_arm_is_seen_to_move(env):
+    env.reset(seed=0)
+    before = env.render()
+    for _ in range(5):
+        env.step(np.array([0.0, 1.0, 1.0], np.float32))
+    changed = np.abs(env.render().astype(int) - before).max(-1) > 30
+    assert changed.mean() > 0.02
+
+
+def test_the_goal_is_seen_where_it_is(env):
+    centres = {}
+    for seed in range(12):
+        observation, _ = env.reset(seed=seed)
+        rows, _ = np.nonzero(greenish(env.render()))
+        if len(rows):
+            centres[float(observation["desired_goal"][2])] = rows.mean()
+    # Seen in most episodes, though faint behind the arm, and higher goals higher up.
+    assert len(centres) > 8
+    heights = sorted(centres)
+    assert np.corrcoef(heights, [centres[height] for height in heights])[0, 1] < -0.8
+
+
+def test_another_camera_sees_another_picture():
+    frames = []
+    for camera in (envs.Camera(), envs.Camera(yaw=90.0)):
+        env = gym.make("bullet/Reach-v0", render_mode="rgb_array", camera=camera)
+        env.reset(seed=0)
+        frames.append(env.render().astype(int))
+        env.close()
+    assert (np.abs(frames[0] - frames[1]).max(-1) > 30).mean() > 0.1
+
+
+def test_without_a_render_mode_there_are_no_frames():
+    env = gym.make("bullet/Reach-v0", disable_env_checker=True)
+    env.reset(seed=0)
+    assert env.unwrapped.render() is None
+    env.close()
+
+
+def test_nothing_is_printed():
+    script = """
+import gymnasium, envs
+for _ in range(2):
+    env = gymnasium.make("bullet/Reach-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.render()
+    env.unwrapped.restore(env.unwrapped.snapshot())
+    env.close()
+left_open = gymnasium.make("bullet/Reach-v0")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_program_prints_is_kept():
+    script = """
+print("before")
+import envs, gymnasium
+print("after", flush=True)
+gymnasium.make("bullet/Reach-v0").close()
+print("end")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["before", "after", "end"]
