@@ -1,4 +1,4 @@
-"""Evaluation of trained runs: phase comparison, learning-curve plot and video."""
+"""Evaluation of trained runs: phase comparison, learning curve, video, replayed exactness."""
 
 from eval.comparison import (
     Comparison,
@@ -12,6 +12,7 @@ from eval.comparison_table import comparison_table
 from eval.plot import plot_run
 from eval.rollouts import evaluation_seeds
 from eval.statistics import Estimate
+from eval.verification import Replay, verify_run
 from eval.video import record_video, video_path
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "DecayEffect",
     "Estimate",
     "PhaseResult",
+    "Replay",
     "TrainingReturns",
     "compare_phases",
     "comparison_table",
@@ -26,5 +28,6 @@ __all__ = [
     "plot_run",
     "record_video",
     "summary_path",
+    "verify_run",
     "video_path",
 ]

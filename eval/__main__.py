@@ -1,4 +1,4 @@
-"""The command line: `python -m eval compare`, `plot` and `video`."""
+"""The command line: `python -m eval compare`, `plot`, `video` and `verify`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from agents import ConfigError, find_run
+from agents import ConfigError, RunError, find_run
 from agents.command_line import parse_arguments, user_errors
-from eval import compare_phases, comparison_table, plot_run, record_video, video_path
+from eval import (
+    compare_phases,
+    comparison_table,
+    plot_run,
+    record_video,
+    verify_run,
+    video_path,
+)
 
 PROG = "python -m eval"
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
@@ -96,10 +103,41 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """Evaluate trained runs: compare their phases, plot their learning curve, film their agents."""
+class Verify:
+    """Train a run again from snapshot to snapshot and see whether it comes to the same bits.
 
-    command: Annotated[Compare | Plot | Video, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes]
+    Each stretch is replayed beside the run, which is left as it is, and the checksum of the state
+    that it ends in is compared with that of the snapshot: networks, optimizers, replay buffer,
+    generators and environments. The exit code is 1 if one differs.
+    """
+
+    run: _Run
+    """Path of a run, or latest for the newest below runs/."""
+    from_step: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    """Replay only from the snapshot at this step to the next; 0 is the beginning."""
+
+    def __call__(self, console: Console) -> None:
+        """Replays, and prints a line for each stretch."""
+        run = find_run(self.run)
+        disagreements = 0
+        for replay in verify_run(run, self.from_step):
+            disagreements += not replay.agrees
+            verdict = "agrees" if replay.agrees else f"DIFFERS: {replay.found[:16]}"
+            console.print(
+                f"{replay.start:>10} to {replay.stop:<10} {replay.expected[:16]}  {verdict}",
+                highlight=False,
+            )
+        if disagreements:
+            raise RunError(f"{disagreements} of the replayed stretches of {run.path} differ")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Evaluate trained runs: compare phases, plot the learning curve, film agents, verify bits."""
+
+    command: Annotated[
+        Compare | Plot | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+    ]
 
 
 def main(args: Sequence[str] | None = None) -> None:
