@@ -180,7 +180,16 @@ def read_snapshot(run: RunDirectory, step: int) -> Snapshot:
     described = {"format": kind, "format_version": format_version, **manifest}
     if _sha256(_to_json(described)) != checksum or manifest["step"] != step:
         raise DamagedSnapshot(f"snapshot {path}: the manifest does not match its checksum")
-    return Snapshot(path=path, **manifest)
+    try:
+        snapshot = Snapshot(path=path, **manifest)
+        chunks = {} if snapshot.replay is None else snapshot.replay["chunks"]
+        names = [*snapshot.files, *snapshot.tables, *chunks]
+    except (KeyError, TypeError) as error:
+        raise DamagedSnapshot(f"snapshot {path}: the manifest is incomplete ({error})") from None
+    for name in names:
+        if Path(name).name != name or name == "..":
+            raise DamagedSnapshot(f"snapshot {path}: {name!r} is not the name of a file of the run")
+    return snapshot
 
 
 def check_snapshot(run: RunDirectory, snapshot: Snapshot) -> None:

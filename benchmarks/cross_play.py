@@ -57,7 +57,7 @@ def compare_random(control: str, episodes: int, hold: int) -> None:
         draws = generator.uniform(-1.0, 1.0, (50, *size)).astype(np.float32)
         actions = np.repeat(draws, hold, axis=0)
 
-        def policy(_: dict[str, Any], step: int, actions: Any = actions) -> Any:  # noqa: ANN401
+        def policy(_: dict[str, Any], step: int, actions: Any = actions) -> Any:
             return actions[step]
 
         one, _, _ = play(ours, seed, policy)

@@ -46,7 +46,7 @@ def timed_physics() -> Iterator[Callable[[], float]]:
     """Count the seconds spent in `stepSimulation`."""
     original, spent = pybullet.stepSimulation, 0.0
 
-    def step(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def step(*args: Any, **kwargs: Any) -> None:
         nonlocal spent
         start = time.perf_counter()
         original(*args, **kwargs)

@@ -175,6 +175,30 @@ def test_other_package_versions_warn(run: RunDirectory, caplog: pytest.LogCaptur
     assert "made with other versions (torch 1.0 -> " in caplog.text
 
 
+@pytest.mark.parametrize("key", ["files", "tables"])
+@pytest.mark.parametrize("name", ["../outside", "/outside", "sub/file", ".."])
+def test_a_manifest_cannot_name_a_file_outside_the_run(
+    key: str, name: str, run: RunDirectory
+) -> None:
+    step = snapshot_steps(run)[-1]
+    path = run.snapshots_path / str(step) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest[key][name] = next(iter(manifest[key].values()))
+    write_manifest(path, manifest)
+    with pytest.raises(DamagedSnapshot, match="is not the name of a file of the run"):
+        read_snapshot(run, step)
+
+
+def test_an_incomplete_manifest_is_damage(run: RunDirectory) -> None:
+    step = snapshot_steps(run)[-1]
+    path = run.snapshots_path / str(step) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["tables"]
+    write_manifest(path, manifest)
+    with pytest.raises(DamagedSnapshot, match="the manifest is incomplete"):
+        read_snapshot(run, step)
+
+
 class _Trap:
     def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (Path("unpickled"),))

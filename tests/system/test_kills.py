@@ -165,6 +165,26 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert_same_run(run.path, whole)
 
 
+def test_killed_beside_its_held_branches_a_run_ends_with_the_same_ones(tmp_path: Path) -> None:
+    config = small_config("sac", total_timesteps=1500, snapshot_every=100)
+    killed = create_run(config, tmp_path / "killed", held_branches="end")
+    process = start_command("--resume", killed.path, *QUICKLY, cwd=tmp_path)
+    branch = killed.path / "branches" / "held-1"
+    assert wait_for_rows(process, branch / "metrics.csv", 100)
+    process.kill()
+    process.communicate()
+
+    finished = run_command("--resume", killed.path, *QUICKLY, cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+    whole = create_run(config, tmp_path / "whole")
+    train_run(whole, Console(quiet=True))
+    assert_same_run(killed.path, whole)
+    scratch = create_run(RunDirectory.open(branch).config, tmp_path / "scratch")
+    train_run(scratch, Console(quiet=True))
+    assert_same_run(branch, scratch)
+
+
 def test_a_dead_environment_process_is_one_line(tmp_path: Path) -> None:
     config = small_config("sac", n_envs=2, vec_env="subproc", total_timesteps=100_000)
     run = create_run(config, tmp_path / "run")
