@@ -18,6 +18,6 @@ def unknown_choice(kind: str, given: object, choices: Iterable[str]) -> str:
         One line, with the nearest choice when one is close.
     """
     names = sorted(choices)
-    nearest = get_close_matches(str(given), names, n=1)
+    nearest = get_close_matches(str(given).lower(), names, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return f"unknown {kind} {given!r}: {hint}valid: {', '.join(names)}"
