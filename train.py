@@ -74,7 +74,8 @@ def train(run: RunDirectory, console: Console) -> None:
         return
     with HeldBranches(run, run.held_branches) as branches:
         train_run(run, console, on_snapshot=branches.fork)
-        branches.finish()
+        with console.status("training held branches"):
+            branches.finish()
 
 
 def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -> None:

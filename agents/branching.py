@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import signal
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -19,6 +22,7 @@ from agents.config import ConfigError
 from agents.interruption import TrainingInterrupted
 from agents.run_directory import Parent, RunDirectory, RunError
 from agents.snapshots import (
+    DamagedSnapshot,
     Snapshot,
     check_snapshot,
     copy_past,
@@ -27,6 +31,8 @@ from agents.snapshots import (
 )
 from agents.training import train_run
 from schedules import Schedule
+
+logger = logging.getLogger(__name__)
 
 
 def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
@@ -125,7 +131,10 @@ class HeldBranches:
 
     def __enter__(self) -> HeldBranches:
         for step in snapshot_steps(self._run):
-            self.fork(read_snapshot(self._run, step))
+            try:
+                self.fork(read_snapshot(self._run, step))
+            except DamagedSnapshot as error:
+                logger.warning("%s; no held branch is forked there", error)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,8 +185,19 @@ class HeldBranches:
         while self._waiting and len(self._running) < self._slots:
             branch = self._waiting.popleft()
             process = get_context("spawn").Process(target=_train_branch, args=(branch.path,))
-            process.start()
+            with _ignored_interrupt():
+                process.start()
             self._running[process.sentinel] = (process, branch)
+
+
+@contextmanager
+def _ignored_interrupt() -> Iterator[None]:
+    """Lets a process started in the block ignore Ctrl-C until it can take a snapshot."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _train_branch(path: Path) -> None:

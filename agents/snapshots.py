@@ -311,19 +311,24 @@ def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> Non
         other: The run that gets it, still without tables, chunks and snapshots.
 
     Raises:
-        OSError: If something cannot be copied.
+        RunError: If something cannot be copied.
     """
-    for name, mark in snapshot.tables.items():
-        shutil.copy2(run.path / name, other.path / name)
-        rewind_table(other.path / name, mark["bytes"])
-    if snapshot.replay is not None:
-        other.replay_path.mkdir()
-        for name in snapshot.replay["chunks"]:
-            _link_or_copy(run.replay_path / name, other.replay_path / name)
-    other.snapshots_path.mkdir()
-    temporary = other.snapshots_path / f".{snapshot.step}.tmp"
-    shutil.copytree(snapshot.path, temporary)
-    temporary.rename(other.snapshots_path / str(snapshot.step))
+    try:
+        for name, mark in snapshot.tables.items():
+            shutil.copy2(run.path / name, other.path / name)
+            rewind_table(other.path / name, mark["bytes"])
+        if snapshot.replay is not None:
+            other.replay_path.mkdir()
+            for name in snapshot.replay["chunks"]:
+                _link_or_copy(run.replay_path / name, other.replay_path / name)
+        other.snapshots_path.mkdir()
+        temporary = other.snapshots_path / f".{snapshot.step}.tmp"
+        shutil.copytree(snapshot.path, temporary)
+        temporary.rename(other.snapshots_path / str(snapshot.step))
+    except OSError as error:
+        raise RunError(
+            f"cannot copy {snapshot.path} to {other.path}: {error.strerror or error}"
+        ) from error
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

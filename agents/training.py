@@ -106,7 +106,6 @@ def train_run(
         TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
     """
     with locked(run):
-        remove_leftovers(run)
         snapshot, damaged = newest_good_snapshot(run)
         for line in damaged:
             logger.warning("%s; an older one is used", line)
@@ -127,13 +126,8 @@ def _train(
     console: Console,
     on_snapshot: Callable[[Snapshot], None] | None,
 ) -> None:
-    # Later snapshots are damaged, and made again on the way.
-    for step in snapshot_steps(run):
-        if snapshot is not None and step > snapshot.step:
-            remove_snapshot(run.snapshots_path / str(step))
-    for path in (run.metrics_path, run.episodes_path):
-        rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
     try:
+        _rewind(run, snapshot)
         with (
             training_envs(run.config) as venv,
             closing(Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)) as recorder,
@@ -154,6 +148,17 @@ def _train(
         ) from error
     except OSError as error:
         raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
+
+
+def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
+    """Takes away what a run has written since a snapshot, or all of it."""
+    remove_leftovers(run)
+    for step in snapshot_steps(run):
+        # Those after the newest good one are damaged, and made again on the way.
+        if snapshot is not None and step > snapshot.step:
+            remove_snapshot(run.snapshots_path / str(step))
+    for path in (run.metrics_path, run.episodes_path):
+        rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
 
 
 def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.arguments import TrainArguments, describe_branch
-from agents.branching import create_branch
+from agents.branching import HeldBranches, create_branch
 from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
@@ -162,6 +162,23 @@ def test_a_bad_branch_is_refused_in_one_line(
     with pytest.raises(ConfigError, match=complaint) as caught:
         describe_branch(TrainArguments(branch="", **flags), run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_boundary_costs_its_held_branch_and_no_other(
+    trunk: RunDirectory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(trunk.path, tmp_path / "trunk")
+    run = RunDirectory.open(tmp_path / "trunk")
+    boundaries = [s for s in snapshot_steps(run) if read_snapshot(run, s).phase_end is not None]
+    (run.snapshots_path / str(boundaries[0]) / "manifest.json").write_text("{}")
+
+    with HeldBranches(run, "phase") as branches:
+        branches.finish()
+
+    assert "no held branch is forked there" in caplog.text
+    names = sorted(path.name for path in (run.path / "branches").iterdir())
+    assert names == [f"held-{phase.index}" for phase in run.effective_phases[2:]]
+    assert all(final(RunDirectory.open(run.path / "branches" / name)).final for name in names)
 
 
 def test_a_run_can_only_be_forked_where_it_has_been(tmp_path: Path) -> None:

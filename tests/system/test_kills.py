@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from agents import RunDirectory
+from agents.lock import locked
 from agents.snapshots import snapshot_steps
 from agents.training import create_run, train_run
 from tests.agents.small_runs import small_config
@@ -163,6 +164,25 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
     assert run_command("--resume", run.path, *QUICKLY, cwd=tmp_path).returncode == 0
     assert_same_run(run.path, whole)
+
+
+def test_ctrl_c_stops_a_run_and_its_held_branches_quietly(tmp_path: Path) -> None:
+    config = small_config("sac", total_timesteps=1500)
+    run = create_run(config, tmp_path / "run", held_branches="end")
+    command = [sys.executable, ROOT / "train.py", "--resume", run.path, *QUICKLY]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    # The first branch starts at the first boundary: it is still importing, or training, by now.
+    assert wait_for_rows(process, run.metrics_path, 150)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaint = process.communicate()
+
+    assert process.returncode == 130
+    assert complaint.count("\n") == 1
+    branch = RunDirectory.open(run.path / "branches" / "held-1")
+    with locked(branch):
+        assert snapshot_steps(branch)
 
 
 def test_killed_beside_its_held_branches_a_run_ends_with_the_same_ones(tmp_path: Path) -> None:
