@@ -37,7 +37,7 @@ def _evaluation(comparison: Comparison) -> RenderableType:
         success = result.success_rate
         table.add_row(
             str(result.phase),
-            f"{result.start} to {result.stop}",
+            f"{result.start}–{result.stop}",
             f"{result.learning_rate:.3g}",
             f"{result.mean_return.value:.2f}",
             f"{result.interquartile_mean_return:.2f}",
