@@ -17,6 +17,7 @@ from agents import RunDirectory
 from agents.lock import locked
 from agents.snapshots import snapshot_steps
 from agents.training import create_run, train_run
+from eval import compare_phases
 from tests.agents.small_runs import small_config
 from tests.agents.test_exact_resume import rows_without_time
 from tests.system.commands import (
@@ -58,6 +59,10 @@ def test_ten_sigkills_in_a_row_change_nothing(tmp_path: Path) -> None:
     finished = run_command("--resume", killed.path, *QUICKLY, cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert_same_run(killed.path, whole)
+    compare_phases(whole, 2)
+    for name in ("episodes.csv", "summary-2.json"):
+        evaluated = [(run.evaluation_path / name).read_bytes() for run in (killed, whole)]
+        assert evaluated[0] == evaluated[1]
 
 
 KILL_WHILE_WRITING = """
