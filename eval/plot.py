@@ -132,7 +132,7 @@ def _points(axes: Axes, estimates: dict[int, Estimate], scale: float, label: str
     axes.errorbar(
         list(estimates),
         middle,
-        yerr=(middle - low, high - middle),
+        yerr=((middle - low).tolist(), (high - middle).tolist()),
         fmt="o",
         color=_ORANGE,
         markersize=4.5,

@@ -210,7 +210,7 @@ def test_nothing_in_a_snapshot_is_unpickled(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = run.snapshots_path / str(snapshot_steps(run)[-1])
-    trap = pickle.dumps(_Trap())
+    trap = pickle.dumps(_Trap(), protocol=2)
     poisoned = io.BytesIO()
     with (
         zipfile.ZipFile(path / "agent.zip") as archive,
