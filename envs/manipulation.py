@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import math
@@ -36,7 +37,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         render_mode: None, `"rgb_array"` for frames without a display or `"human"` for a window.
         render_width: Of a frame, in pixels.
         render_height: Of a frame, in pixels.
-        camera: Where frames are rendered from; by default the task's.
+        camera: Where frames are rendered from; by default the task's, farther back for a tall
+            robot.
 
     Raises:
         ValueError: `reward` or `render_mode` is unknown, a frame size is not positive, or the task
@@ -77,7 +79,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self.render_width = render_width
         self.render_height = render_height
-        self.camera = camera or task.camera
+        self.camera = camera or dataclasses.replace(
+            task.camera, distance=task.camera.distance * robot.camera_distance
+        )
         self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
         self.observation_space = spaces.Dict(  # type: ignore[assignment]

@@ -178,11 +178,35 @@ class Simulation:
             body: int = pybullet.loadURDF(
                 path, position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
+        self._prepare_kinematics(body)
+        return body
+
+    def load_sdf(self, file_name: str, position: Vector) -> int:
+        """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
+
+        Args:
+            file_name: Path of the SDF file.
+            position: Position of its base.
+
+        Returns:
+            The body.
+        """
+        path = str(Path(pybullet_data.getDataPath()) / file_name)
+        with _silence():
+            body: int = pybullet.loadSDF(path, physicsClientId=self._client)[0]
+        # Bodies are moved by their base's centre of mass, which an SDF puts where it should be if
+        # the base were at the origin.
+        centre, turn = pybullet.getBasePositionAndOrientation(body, self._client)
+        centre = [offset + at for offset, at in zip(centre, position, strict=True)]
+        pybullet.resetBasePositionAndOrientation(body, centre, turn, self._client)
+        self._prepare_kinematics(body)
+        return body
+
+    def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
         movable = sum(kind != pybullet.JOINT_FIXED for kind in kinds)
         self._ik_damping[body] = [IK_DAMPING] * movable
-        return body
 
     def add_box(
         self,
@@ -408,6 +432,23 @@ class Simulation:
         # Without forward kinematics PyBullet answers from before the last physics step.
         state = pybullet.getLinkState(body, link, 1, 1, self._client)
         return state[4], state[6]
+
+    def tool_motion(self, body: int, link: int, offset: Vector) -> tuple[Vector, Vector]:
+        """Position in metres and velocity in m/s of a point that moves with a link.
+
+        Args:
+            body: The body.
+            link: Index of its link.
+            offset: The point in the link's frame.
+
+        Returns:
+            Position and velocity.
+        """
+        state = pybullet.getLinkState(body, link, 1, 1, self._client)
+        tool, _ = pybullet.multiplyTransforms(state[4], state[5], offset, UPRIGHT)
+        x, y, z = (at - centre for at, centre in zip(tool, state[0], strict=True))
+        (vx, vy, vz), (wx, wy, wz) = state[6], state[7]
+        return tool, (vx + wy * z - wz * y, vy + wz * x - wx * z, vz + wx * y - wy * x)
 
     def joint_positions(self, body: int, joints: Sequence[int]) -> list[float]:
         """Angles in radians, or offsets in metres, of joints."""

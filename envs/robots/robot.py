@@ -23,12 +23,14 @@ class Robot(ABC):
 
     Attributes:
         has_gripper: Whether this kind of robot has a gripper to open and close.
+        camera_distance: How many times as far as the task's camera one must be to see all of it.
         action_size: Number of entries of an action, each in [-1, 1].
         observation_size: Number of entries of :meth:`observe`.
         ee_position: Position of the end effector at the last :meth:`observe`, in metres.
     """
 
     has_gripper: ClassVar[bool] = False
+    camera_distance: ClassVar[float] = 1.0
     action_size: int
     observation_size: int
     ee_position: Vector

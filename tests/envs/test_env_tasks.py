@@ -157,10 +157,11 @@ def test_observations_of_a_flung_object_stay_in_their_space():
     env.close()
 
 
+@pytest.mark.parametrize("robot", envs.ROBOTS)
 @pytest.mark.parametrize("task", GRIPPING)
 @pytest.mark.parametrize("control", ["ee", "joints"])
-def test_the_last_entry_opens_and_closes_the_gripper_as_in_panda_gym(task, control):
-    env = make(task, control=control)
+def test_the_last_entry_opens_and_closes_the_gripper_as_in_panda_gym(task, control, robot):
+    env = make(task, control=control, robot=robot)
     env.reset(seed=1)
     action = np.zeros(env.action_space.shape, np.float32)
     widths = []
@@ -183,11 +184,17 @@ def test_where_no_gripper_is_needed_it_stays_closed(task):
     env.close()
 
 
+@pytest.mark.parametrize("robot", envs.ROBOTS)
 @pytest.mark.parametrize(
-    ("task", "controller"), [("push", scripted.push), ("pick_and_place", scripted.pick_and_place)]
+    ("task", "controller"),
+    [
+        ("reach", scripted.reach(10.0)),
+        ("push", scripted.push),
+        ("pick_and_place", scripted.pick_and_place),
+    ],
 )
-def test_a_controller_that_only_sees_the_observation_does_the_task(task, controller):
-    env = make(task)
+def test_a_controller_that_only_sees_the_observation_does_the_task(task, controller, robot):
+    env = make(task, robot=robot)
     done = 0
     for seed in range(20):
         observation, _ = env.reset(seed=seed)
@@ -197,6 +204,36 @@ def test_a_controller_that_only_sees_the_observation_does_the_task(task, control
             over = terminated or truncated
         done += terminated
     assert done >= 18
+    env.close()
+
+
+@pytest.mark.parametrize("task", envs.TASKS)
+def test_robots_start_alike_and_see_and_do_the_same_entries(task):
+    sides = [make(task, robot=robot) for robot in envs.ROBOTS]
+    first, *others = [env.reset(seed=2)[0]["observation"] for env in sides]
+    for env, other in zip(sides[1:], others, strict=True):
+        assert env.action_space == sides[0].action_space
+        assert np.allclose(other, first, atol=0.003)
+    for env in sides:
+        env.close()
+
+
+def test_the_iiwas_hand_is_between_its_tips_and_moves_as_it_says():
+    env = make("reach", robot="iiwa")
+    observation = env.reset(seed=3)[0]["observation"]
+    body = env.unwrapped.robot._body
+    action = np.array([0.3, -0.6, 0.4], np.float32)
+    for _ in range(6):
+        boxes = [pybullet.getAABB(body, tip, server(env)) for tip in (10, 13)]
+        low, high = np.min(boxes, axis=(0, 1)), np.max(boxes, axis=(0, 1))
+        hand = observation[:3]
+        assert np.all(np.abs(hand - 0.5 * (low + high))[:2] < 0.01)
+        assert 0.005 < hand[2] - low[2] < 0.016
+        before, observation = observation, env.step(action)[0]["observation"]
+    mean = (observation[:3] - before[:3]) / 0.04
+    velocity = observation[3:]
+    assert mean @ velocity > 0.95 * np.linalg.norm(mean) * np.linalg.norm(velocity)
+    assert 0.3 < np.linalg.norm(velocity) / np.linalg.norm(mean) < 1.1
     env.close()
 
 
