@@ -519,7 +519,8 @@ class Simulation:
         # The ground ends somewhere: let it fade into the sky behind the table.
         depth = np.asarray(depth, np.float32).reshape(height, width, 1)
         distance = far * near / (far - (far - near) * depth)
-        haze = np.clip((distance - 1.25 * camera.distance) / (1.25 * camera.distance), 0.0, 1.0)
+        fading = min(1.25 * camera.distance, 1.7)
+        haze = np.clip((distance - 1.25 * camera.distance) / fading, 0.0, 1.0)
         sky = np.linspace(_ZENITH, _HORIZON, height, dtype=np.float32)[:, None, :]
         frame: NDArray[np.float32] = scene + haze * (sky - scene)
         for marker in self._markers:

@@ -61,7 +61,8 @@ class Flip(Task):
         size, faces = (_HALF, _HALF, _HALF), [(*face, 1.0) for face in _FACES]
         cube = simulation.add_box(size, (0.0, 0.0, _HALF), faces[0], mass=1.0, faces=faces)
         self._cube = LooseBody(simulation, cube)
-        self._marker = simulation.add_box_marker(size, faces)
+        # Larger than the cube, because its faces are all there is to see of the goal.
+        self._marker = simulation.add_box_marker((0.035, 0.035, 0.035), faces)
 
     def reset(self, generator: np.random.Generator) -> Vector:
         """Draw the orientation and the cube's place."""
