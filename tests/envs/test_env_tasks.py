@@ -124,6 +124,18 @@ def test_objects_weigh_and_slide_as_in_panda_gym(task, expected):
     env.close()
 
 
+@pytest.mark.parametrize(("speed", "expected"), [(0.3, 0.196), (0.6, 0.486), (1.0, 0.869)])
+def test_a_puck_slides_as_far_in_a_second_as_in_panda_gym(speed, expected):
+    env = make("slide")
+    env.reset(seed=0)
+    up = np.array([0.0, 0.0, 0.5], np.float32)
+    start = [env.step(up)[0]["achieved_goal"] for _ in range(6)][-1]
+    pybullet.resetBaseVelocity(objects(env)[0], (speed, 0.0, 0.0), (0.0, 0.0, 0.0), server(env))
+    end = [env.step(np.zeros(3, np.float32))[0]["achieved_goal"] for _ in range(25)][-1]
+    assert np.allclose((end - start)[:2], (expected, 0.0), atol=0.002)
+    env.close()
+
+
 @pytest.mark.parametrize("task", OBJECTS)
 def test_observations_hold_the_objects_motion(task):
     env = make(task)
