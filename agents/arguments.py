@@ -52,7 +52,7 @@ class TrainArguments:
     """
 
     env: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(required for a new run)")] = None
-    """Task to learn: reach."""
+    """Task to learn: reach, push, slide, pick_and_place, stack or flip."""
     algo: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: sac)")] = None
     """Algorithm: sac, td3, ddpg, tqc, crossq (these with HER), ppo, a2c or trpo."""
     seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: 0)")] = None

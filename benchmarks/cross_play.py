@@ -1,9 +1,9 @@
-"""How near Reach is to panda-gym's, so that agents carry over.
+"""How near the tasks are to panda-gym's, so that agents carry over.
 
     python benchmarks/cross_play.py [--episodes 100]
 
-Matched episodes have the same goal. First the same random actions are played on both sides without
-looking; then a proportional controller plays by what it sees.
+Matched episodes have the same goal and objects. First the same random actions are played on both
+sides of Reach without looking; then scripted controllers play by what they see.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import panda_gym  # noqa: F401 (registers its environments)
+import scripted
 from numpy.typing import NDArray
+from scripted import Controller
 
 import envs
 
-PEER = {"ee": "PandaReach-v3", "joints": "PandaReachJoints-v3"}
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
+
+
+def peer_id(task: str, control: str = "ee") -> str:
+    """Panda-gym's name of a task."""
+    suffix = "Joints" if control == "joints" else ""
+    return f"Panda{envs.TASK_TYPES[task].__name__}{suffix}-v3"
 
 
 def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any], float, bool]:
@@ -35,21 +42,10 @@ def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any
     return np.array(seen), total, bool(info["is_success"])
 
 
-def towards_goal(gain: float) -> Policy:
-    """Proportional controller: displaces the end effector towards the goal."""
-
-    def act(observation: dict[str, Any], step: int) -> NDArray[np.float32]:
-        offset = observation["desired_goal"] - observation["achieved_goal"]
-        action: NDArray[np.float32] = np.clip(gain * offset, -1.0, 1.0).astype(np.float32)
-        return action
-
-    return act
-
-
 def compare_random(control: str, episodes: int, hold: int) -> None:
     """Print how far apart the same random actions lead, while both episodes last."""
     ours = gym.make(envs.TASKS["reach"], control=control)
-    peer = gym.make(PEER[control])
+    peer = gym.make(peer_id("reach", control))
     generator = np.random.default_rng(0)
     deviations: list[NDArray[Any]] = []
     for seed in range(episodes):
@@ -77,18 +73,38 @@ def compare_random(control: str, episodes: int, hold: int) -> None:
     peer.close()
 
 
-def compare_controller(episodes: int, gain: float, reward: str) -> None:
-    """Print success and return of the proportional controller on matched goals."""
+def matched_seeds(task: str, episodes: int) -> list[int]:
+    """Seeds that give both sides the same goal and objects.
+
+    Where panda-gym lets an object start at its goal, it is drawn again here: those are left out.
+    """
+    ours, peer = gym.make(envs.TASKS[task]), gym.make(peer_id(task))
+    seeds: list[int] = []
+    seed = 0
+    while len(seeds) < episodes:
+        one, other = ours.reset(seed=seed)[0], peer.reset(seed=seed)[0]
+        if all(np.allclose(one[key], other[key], atol=0.002) for key in one):
+            seeds.append(seed)
+        seed += 1
+    ours.close()
+    peer.close()
+    return seeds
+
+
+def compare_controller(
+    task: str, name: str, controller: Controller, seeds: list[int], reward: str
+) -> None:
+    """Print success and return of a scripted controller on matched episodes."""
     sides = {
-        "ours": gym.make(envs.TASKS["reach"], reward=reward),
-        "panda-gym": gym.make(PEER["ee"], reward_type=reward),
+        "ours": gym.make(envs.TASKS[task], reward=reward),
+        "panda-gym": gym.make(peer_id(task), reward_type=reward),
     }
-    for name, env in sides.items():
-        results = [play(env, seed, towards_goal(gain)) for seed in range(episodes)]
+    for side, env in sides.items():
+        results = [play(env, seed, lambda seen, _: controller(seen)) for seed in seeds]
         returns = np.array([total for _, total, _ in results])
         success = np.mean([success for _, _, success in results])
         print(
-            f"controller, gain {gain:2.0f}, {reward:6} reward, {name:9}:"
+            f"{name:15} {reward:6} reward, {side:9}:"
             f" success {success:4.0%}, return {returns.mean():6.2f} ± {returns.std():.2f}"
         )
         env.close()
@@ -99,12 +115,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=100)
     episodes = parser.parse_args().episodes
-    for control in PEER:
+    for control in ("ee", "joints"):
         for hold in (1, 5):
             compare_random(control, episodes, hold)
-    for gain in (2.0, 10.0, 20.0):
+    controllers = [
+        ("reach", "reach, gain 2", scripted.reach(2.0)),
+        ("reach", "reach, gain 10", scripted.reach(10.0)),
+        ("reach", "reach, gain 20", scripted.reach(20.0)),
+        ("push", "push", scripted.push),
+        ("pick_and_place", "pick and place", scripted.pick_and_place),
+    ]
+    for task, name, controller in controllers:
+        seeds = matched_seeds(task, episodes)
         for reward in ("sparse", "dense"):
-            compare_controller(episodes, gain, reward)
+            compare_controller(task, name, controller, seeds, reward)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ from envs.robots import ROBOTS, Robot
 from envs.simulation import Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
 
-MAX_EPISODE_STEPS = 50
-
 TASKS: dict[str, str] = {name: f"bullet/{task.__name__}-v0" for name, task in TASK_TYPES.items()}
 """The gymnasium id of every task by its short name."""
 
@@ -27,11 +25,10 @@ for _name, _id in TASKS.items():
         _id,
         entry_point="envs.manipulation:make",
         kwargs={"task": _name},
-        max_episode_steps=MAX_EPISODE_STEPS,
+        max_episode_steps=TASK_TYPES[_name].max_episode_steps,
     )
 
 __all__ = [
-    "MAX_EPISODE_STEPS",
     "ROBOTS",
     "TASKS",
     "TASK_TYPES",

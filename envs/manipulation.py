@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import math
@@ -36,10 +37,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         render_mode: None, `"rgb_array"` for frames without a display or `"human"` for a window.
         render_width: Of a frame, in pixels.
         render_height: Of a frame, in pixels.
-        camera: Where frames are rendered from.
+        camera: Where frames are rendered from; by default the task's, farther back for a tall
+            robot.
 
     Raises:
-        ValueError: `reward` or `render_mode` is unknown, or a frame size is not positive.
+        ValueError: `reward` or `render_mode` is unknown, a frame size is not positive, or the task
+            needs a gripper and the robot does not open and close one.
         RuntimeError: `render_mode="human"` without a display.
     """
 
@@ -65,13 +68,20 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise ValueError(
                 f"a frame needs at least one pixel, got {render_width}×{render_height}"
             )
+        if task.needs_gripper and not robot.gripper:
+            raise ValueError(
+                f"{type(task).__name__} needs a robot that opens and closes its gripper, "
+                f"such as Panda(gripper=True)"
+            )
         self.robot = robot
         self.task = task
         self.reward = reward
         self.render_mode = render_mode
         self.render_width = render_width
         self.render_height = render_height
-        self.camera = camera or Camera()
+        self.camera = camera or dataclasses.replace(
+            task.camera, distance=task.camera.distance * robot.camera_distance
+        )
         self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
         self.observation_space = spaces.Dict(  # type: ignore[assignment]
@@ -258,8 +268,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def _observe(self) -> Observation:
         assert self._goal is not None
         robot = self.robot.observe()
+        task = self.task.observe()
         return {
-            "observation": np.array((*robot, *self.task.observe()), np.float32),
+            "observation": np.array((*robot, *task), np.float32),
             "achieved_goal": np.array(self.task.achieved_goal(), np.float32),
             "desired_goal": self._goal.copy(),
         }
@@ -357,12 +368,28 @@ def make(
         The environment.
 
     Raises:
-        ValueError: A name is unknown.
+        ValueError: A name is unknown, or the robot cannot do the task.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
     check_choice("control", control, ("ee", "joints"))
-    return ManipulationEnv(ROBOTS[robot](control), TASK_TYPES[task](), **kwargs)
+    robot_type, task_type = ROBOTS[robot], TASK_TYPES[task]
+    if robot not in able_robots(task):
+        tasks = ", ".join(repr(name) for name in TASK_TYPES if robot in able_robots(name))
+        robots = ", ".join(repr(name) for name in able_robots(task))
+        raise ValueError(
+            f"robot {robot!r} cannot do task {task!r}, which needs a gripper: "
+            f"{task!r} can be done by {robots}, and {robot!r} can do {tasks}"
+        )
+    return ManipulationEnv(
+        robot_type(control, gripper=task_type.needs_gripper), task_type(), **kwargs
+    )
+
+
+def able_robots(task: str) -> tuple[str, ...]:
+    """Names of the robots that can do a task, by its short name."""
+    needs_gripper = TASK_TYPES[task].needs_gripper
+    return tuple(name for name, robot in ROBOTS.items() if robot.has_gripper or not needs_gripper)
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

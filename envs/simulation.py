@@ -53,6 +53,9 @@ with _silence():
 Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
 
+UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
+"""The quaternion of a body that is not turned."""
+
 CONTROL_PERIOD = 0.04
 """Seconds between two actions (25 Hz)."""
 
@@ -105,10 +108,11 @@ class Camera:
 
 @dataclass
 class _Marker:
-    radius: float
-    colour: Vector
+    size: float | Vector
+    colours: Sequence[Vector]
     body: int
     position: Vector = (0.0, 0.0, 0.0)
+    quaternion: Vector = UPRIGHT
 
 
 class Simulation:
@@ -174,11 +178,35 @@ class Simulation:
             body: int = pybullet.loadURDF(
                 path, position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
+        self._prepare_kinematics(body)
+        return body
+
+    def load_sdf(self, file_name: str, position: Vector) -> int:
+        """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
+
+        Args:
+            file_name: Path of the SDF file.
+            position: Position of its base.
+
+        Returns:
+            The body.
+        """
+        path = str(Path(pybullet_data.getDataPath()) / file_name)
+        with _silence():
+            body: int = pybullet.loadSDF(path, physicsClientId=self._client)[0]
+        # Bodies are moved by their base's centre of mass, which an SDF puts where it should be if
+        # the base were at the origin.
+        centre, turn = pybullet.getBasePositionAndOrientation(body, self._client)
+        centre = [offset + at for offset, at in zip(centre, position, strict=True)]
+        pybullet.resetBasePositionAndOrientation(body, centre, turn, self._client)
+        self._prepare_kinematics(body)
+        return body
+
+    def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
         movable = sum(kind != pybullet.JOINT_FIXED for kind in kinds)
         self._ik_damping[body] = [IK_DAMPING] * movable
-        return body
 
     def add_box(
         self,
@@ -187,6 +215,7 @@ class Simulation:
         colour: Vector,
         *,
         mass: float = 0.0,
+        faces: Sequence[Vector] = (),
     ) -> int:
         """Add a box.
 
@@ -195,6 +224,7 @@ class Simulation:
             position: Position of its centre.
             colour: Red, green, blue and opacity in [0, 1].
             mass: In kilograms; 0 makes it immovable.
+            faces: Colours of the faces towards -x, x, -y, y, -z and z; without, all have `colour`.
 
         Returns:
             The body.
@@ -202,21 +232,38 @@ class Simulation:
         shape = pybullet.createCollisionShape(
             pybullet.GEOM_BOX, halfExtents=half_extents, physicsClientId=self._client
         )
+        visual = self._box_visual(half_extents, faces or [colour]) if self._visuals else -1
+        return self._add_body(shape, visual, position, mass)
+
+    def add_cylinder(
+        self, radius: float, height: float, position: Vector, colour: Vector, *, mass: float
+    ) -> int:
+        """Add a movable cylinder that stands upright.
+
+        Args:
+            radius: In metres.
+            height: In metres.
+            position: Position of its centre.
+            colour: Red, green, blue and opacity in [0, 1].
+            mass: In kilograms.
+
+        Returns:
+            The body.
+        """
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_CYLINDER, radius=radius, height=height, physicsClientId=self._client
+        )
         visual = -1
         if self._visuals:
             visual = pybullet.createVisualShape(
-                pybullet.GEOM_BOX,
-                halfExtents=half_extents,
+                pybullet.GEOM_CYLINDER,
+                radius=radius,
+                length=height,
                 rgbaColor=colour,
                 specularColor=[0.0, 0.0, 0.0],
                 physicsClientId=self._client,
             )
-        body: int = pybullet.createMultiBody(
-            mass, shape, visual, position, physicsClientId=self._client
-        )
-        if mass:
-            self._movable.append(body)
-        return body
+        return self._add_body(shape, visual, position, mass)
 
     def add_marker(self, radius: float, colour: Vector) -> int:
         """Add a sphere that is only seen: it is no body, and shines faintly through bodies.
@@ -234,8 +281,61 @@ class Simulation:
                 pybullet.GEOM_SPHERE, radius=radius, rgbaColor=colour, physicsClientId=self._client
             )
             body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
-        self._markers.append(_Marker(radius, colour, body))
+        self._markers.append(_Marker(float(radius), [colour], body))
         return len(self._markers) - 1
+
+    def add_box_marker(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
+        """Add a box that is only seen, as the sphere of :meth:`add_marker`.
+
+        Args:
+            half_extents: Half its sides, in metres.
+            colours: One for all faces, or one each of those towards -x, x, -y, y, -z and z.
+
+        Returns:
+            The marker, for :meth:`move_marker`.
+        """
+        body = -1
+        if self._gui:
+            visual = self._box_visual(half_extents, colours)
+            body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
+        self._markers.append(_Marker(half_extents, colours, body))
+        return len(self._markers) - 1
+
+    def _add_body(self, shape: int, visual: int, position: Vector, mass: float) -> int:
+        body: int = pybullet.createMultiBody(
+            mass, shape, visual, position, physicsClientId=self._client
+        )
+        if mass:
+            self._movable.append(body)
+        return body
+
+    def _box_visual(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
+        if len(colours) == 1:
+            visual: int = pybullet.createVisualShape(
+                pybullet.GEOM_BOX,
+                halfExtents=half_extents,
+                rgbaColor=colours[0],
+                specularColor=[0.0, 0.0, 0.0],
+                physicsClientId=self._client,
+            )
+            return visual
+        # PyBullet gives a box one colour, so every face is a thin box of its own.
+        plates: list[Vector] = []
+        centres: list[Vector] = []
+        for face in range(6):
+            plate, centre = list(half_extents), [0.0, 0.0, 0.0]
+            plate[face // 2] *= 0.02
+            centre[face // 2] = (face % 2 * 2 - 1) * 0.98 * half_extents[face // 2]
+            plates.append(plate)
+            centres.append(centre)
+        array: int = pybullet.createVisualShapeArray(
+            [pybullet.GEOM_BOX] * 6,
+            halfExtents=plates,
+            rgbaColors=colours,
+            visualFramePositions=centres,
+            physicsClientId=self._client,
+        )
+        return array
 
     def set_friction(self, body: int, link: int, *, sliding: float, turning: float) -> None:
         """Set a link's friction.
@@ -277,17 +377,18 @@ class Simulation:
             self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
         pybullet.performCollisionDetection(self._client)
 
-    def place(self, body: int, position: Vector, quaternion: Vector = (0.0, 0.0, 0.0, 1.0)) -> None:
+    def place(self, body: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
         """Put a movable body somewhere, at rest."""
         pybullet.resetBasePositionAndOrientation(body, position, quaternion, self._client)
         pybullet.resetBaseVelocity(body, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), self._client)
 
-    def move_marker(self, marker: int, position: Vector) -> None:
+    def move_marker(self, marker: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
         """Put a marker somewhere."""
         self._markers[marker].position = position
+        self._markers[marker].quaternion = quaternion
         if self._gui:
             pybullet.resetBasePositionAndOrientation(
-                self._markers[marker].body, position, (0.0, 0.0, 0.0, 1.0), self._client
+                self._markers[marker].body, position, quaternion, self._client
             )
 
     def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
@@ -331,6 +432,23 @@ class Simulation:
         # Without forward kinematics PyBullet answers from before the last physics step.
         state = pybullet.getLinkState(body, link, 1, 1, self._client)
         return state[4], state[6]
+
+    def tool_motion(self, body: int, link: int, offset: Vector) -> tuple[Vector, Vector]:
+        """Position in metres and velocity in m/s of a point that moves with a link.
+
+        Args:
+            body: The body.
+            link: Index of its link.
+            offset: The point in the link's frame.
+
+        Returns:
+            Position and velocity.
+        """
+        state = pybullet.getLinkState(body, link, 1, 1, self._client)
+        tool, _ = pybullet.multiplyTransforms(state[4], state[5], offset, UPRIGHT)
+        x, y, z = (at - centre for at, centre in zip(tool, state[0], strict=True))
+        (vx, vy, vz), (wx, wy, wz) = state[6], state[7]
+        return tool, (vx + wy * z - wz * y, vy + wz * x - wx * z, vz + wx * y - wy * x)
 
     def joint_positions(self, body: int, joints: Sequence[int]) -> list[float]:
         """Angles in radians, or offsets in metres, of joints."""
@@ -401,12 +519,19 @@ class Simulation:
         # The ground ends somewhere: let it fade into the sky behind the table.
         depth = np.asarray(depth, np.float32).reshape(height, width, 1)
         distance = far * near / (far - (far - near) * depth)
-        haze = np.clip((distance - 1.25 * camera.distance) / (1.25 * camera.distance), 0.0, 1.0)
+        fading = min(1.25 * camera.distance, 1.7)
+        haze = np.clip((distance - 1.25 * camera.distance) / fading, 0.0, 1.0)
         sky = np.linspace(_ZENITH, _HORIZON, height, dtype=np.float32)[:, None, :]
         frame: NDArray[np.float32] = scene + haze * (sky - scene)
         for marker in self._markers:
             _draw_marker(frame, distance, np.reshape(view, (4, 4)), marker)
         return frame.astype(np.uint8)
+
+
+def euler_angles(quaternion: Vector) -> Vector:
+    """Roll, pitch and yaw in rad of a quaternion."""
+    angles: Vector = pybullet.getEulerFromQuaternion(quaternion)
+    return angles
 
 
 def _disconnect(client: int) -> None:
@@ -420,7 +545,7 @@ def _draw_marker(
     view: NDArray[np.float64],
     marker: _Marker,
 ) -> None:
-    """Cast a ray through every pixel at a marker's sphere and tint the frame where it hits.
+    """Cast a ray through every pixel at a marker and tint the frame where it hits.
 
     The software renderer knows no translucency, and as a body the marker would cast a shadow.
 
@@ -431,18 +556,48 @@ def _draw_marker(
         marker: The marker.
     """
     height, width, _ = frame.shape
-    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
     focal = 0.5 * height / np.tan(0.5 * np.radians(_FIELD_OF_VIEW))
     ray = np.empty((height, width, 3))
     ray[..., 0] = (np.arange(width) + 0.5 - 0.5 * width) / focal
     ray[..., 1] = (0.5 * height - 0.5 - np.arange(height)[:, None]) / focal
     ray[..., 2] = -1.0
+    cast = _cast_at_sphere if isinstance(marker.size, float) else _cast_at_box
+    hit, along, upward, face = cast(ray, view, marker)
+    colour = np.asarray(marker.colours)[face % len(marker.colours)]
+    tint = 255.0 * colour[:, :3] * (0.8 + 0.2 * upward[:, None])
+    opacity = np.where(along < distance[hit][:, 0], 1.0, 0.5) * colour[:, 3]
+    frame[hit] += (opacity[:, None] * (tint - frame[hit])).astype(np.float32)
+
+
+_Cast = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+"""Which rays hit, and of each: how far along it, how far upward the surface faces, which face."""
+
+
+def _cast_at_sphere(ray: NDArray[np.float64], view: NDArray[np.float64], marker: _Marker) -> _Cast:
+    radius = float(np.max(marker.size))
+    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
     # |along · ray - centre| = radius, solved for the nearer `along`.
     square, mixed = (ray * ray).sum(-1), ray @ centre
-    discriminant = mixed * mixed - square * (centre @ centre - marker.radius**2)
+    discriminant = mixed * mixed - square * (centre @ centre - radius**2)
     hit = discriminant > 0.0
     along = (mixed[hit] - np.sqrt(discriminant[hit])) / square[hit]
-    upward = (along * ray[hit][:, 1] - centre[1]) / marker.radius
-    tint = 255.0 * np.asarray(marker.colour[:3]) * (0.8 + 0.2 * upward[:, None])
-    opacity = np.where(along < distance[hit][:, 0], 1.0, 0.5) * marker.colour[3]
-    frame[hit] += (opacity[:, None] * (tint - frame[hit])).astype(np.float32)
+    upward = (along * ray[hit][:, 1] - centre[1]) / radius
+    return hit, along, upward, np.zeros(len(along), np.int64)
+
+
+def _cast_at_box(ray: NDArray[np.float64], view: NDArray[np.float64], marker: _Marker) -> _Cast:
+    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
+    turn = np.reshape(pybullet.getMatrixFromQuaternion(marker.quaternion), (3, 3))
+    # Rows are the box's axes as the camera sees them.
+    axes = turn.T @ view[:3, :3]
+    direction, start = ray @ axes.T, -axes @ centre
+    half_extents = np.asarray(marker.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = (-half_extents - start) / direction, (half_extents - start) / direction
+    entry = np.minimum(low, high)
+    along = entry.max(-1)
+    hit = along < np.maximum(low, high).min(-1)
+    axis = entry[hit].argmax(-1)
+    positive = np.take_along_axis(direction[hit], axis[:, None], 1)[:, 0] < 0.0
+    upward = np.where(positive, 1.0, -1.0) * axes[axis, 1]
+    return hit, along[hit], upward, 2 * axis + positive

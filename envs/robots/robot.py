@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from envs.simulation import Simulation, Vector
 
@@ -16,19 +16,30 @@ class Robot(ABC):
 
     Args:
         control: What an action displaces: `"ee"`, the end effector, or `"joints"`.
+        gripper: Whether actions also open and close the gripper; else it stays closed.
+
+    Raises:
+        ValueError: `gripper` is asked for and the robot has none.
 
     Attributes:
+        has_gripper: Whether this kind of robot has a gripper to open and close.
+        camera_distance: How many times as far as the task's camera one must be to see all of it.
         action_size: Number of entries of an action, each in [-1, 1].
         observation_size: Number of entries of :meth:`observe`.
         ee_position: Position of the end effector at the last :meth:`observe`, in metres.
     """
 
+    has_gripper: ClassVar[bool] = False
+    camera_distance: ClassVar[float] = 1.0
     action_size: int
     observation_size: int
     ee_position: Vector
 
-    def __init__(self, control: Control = "ee") -> None:
+    def __init__(self, control: Control = "ee", gripper: bool = False) -> None:
+        if gripper and not self.has_gripper:
+            raise ValueError(f"{type(self).__name__} has no gripper to open and close")
         self.control = control
+        self.gripper = gripper
 
     @abstractmethod
     def load(self, simulation: Simulation) -> None:

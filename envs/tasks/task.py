@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.robots.robot import Robot
-from envs.simulation import Simulation, Vector
+from envs.simulation import Camera, Simulation, Vector
 
 
 class Task(ABC):
@@ -18,11 +18,17 @@ class Task(ABC):
         observation_size: Number of entries of :meth:`observe`.
         goal_size: Number of entries of a goal.
         threshold: Distance to the goal below which the task is done.
+        needs_gripper: Whether the robot must be able to open and close its gripper.
+        max_episode_steps: Steps after which `gymnasium.make` has an episode truncated.
+        camera: Where frames are rendered from unless the environment is told otherwise.
     """
 
     observation_size: int = 0
     goal_size: int
     threshold: float
+    needs_gripper: bool = False
+    max_episode_steps: int = 50
+    camera: Camera = Camera()
 
     @abstractmethod
     def load(self, simulation: Simulation, robot: Robot) -> None:
@@ -41,7 +47,7 @@ class Task(ABC):
 
     @abstractmethod
     def achieved_goal(self) -> Vector:
-        """The goal that the present state would fulfil; read after the robot's `observe`."""
+        """The goal that the present state would fulfil; read after both `observe`."""
 
     def observe(self) -> Vector:
         """Read the task's own part of the observation."""

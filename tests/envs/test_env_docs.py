@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
 import envs
+from benchmarks import scripted
 from envs.robots import Panda
 from envs.tasks import Reach
 from tests.envs.env_cases import ROOT
@@ -41,7 +42,7 @@ def test_the_restored_environment_goes_on_as_the_other(names):
 
 
 @pytest.mark.parametrize("control", ["ee", "joints"])
-@pytest.mark.parametrize("robot", [Panda, "Iiwa"])
+@pytest.mark.parametrize("robot", [Panda, "BareIiwa"])
 @pytest.mark.parametrize("task", [Reach, "Nudge"])
 def test_new_robots_and_tasks_are_environments(names, robot, task, control):
     robot, task = names.get(robot, robot), names.get(task, task)
@@ -52,7 +53,7 @@ def test_new_robots_and_tasks_are_environments(names, robot, task, control):
 
 
 def test_the_new_robot_reaches_goals(names):
-    env = envs.ManipulationEnv(names["Iiwa"]("ee"), Reach())
+    env = envs.ManipulationEnv(names["BareIiwa"]("ee"), Reach())
     for seed in range(10):
         observation, _ = env.reset(seed=seed)
         for _ in range(50):
@@ -64,31 +65,13 @@ def test_the_new_robot_reaches_goals(names):
     env.close()
 
 
-def push(observation, lowered):
-    """Go above the point behind the cube, go down, then towards the goal; anew when beside it."""
-    hand, cube = observation["observation"][:3], observation["achieved_goal"]
-    way = (observation["desired_goal"] - cube)[:2]
-    way /= np.linalg.norm(way)
-    aside = (cube - hand)[:2] @ np.array([-way[1], way[0]])
-    behind = cube[:2] - 0.07 * way
-    if lowered and abs(aside) < 0.02:
-        target = np.array([*(hand[:2] + 0.03 * way), 0.02])
-    elif np.linalg.norm(behind - hand[:2]) < 0.015:
-        target = np.array([*behind, 0.02])
-    else:
-        target = np.array([*(behind if hand[2] > 0.08 else hand[:2]), 0.12])
-    return np.clip(10.0 * (target - hand), -1.0, 1.0), hand[2] < (0.06 if lowered else 0.03)
-
-
 def test_the_new_task_can_be_done(names):
     env = envs.ManipulationEnv(Panda("ee"), names["Nudge"]())
     done = 0
     for seed in range(10):
         observation, info = env.reset(seed=seed)
-        lowered = False
         for _ in range(80):
-            action, lowered = push(observation, lowered)
-            observation, _, terminated, _, info = env.step(action)
+            observation, _, terminated, _, info = env.step(scripted.push(observation))
             if terminated:
                 break
         done += info["is_success"]
@@ -102,3 +85,16 @@ def test_the_table_lists_every_task_and_robot():
         assert f"`{name}`" in TEXT
     for robot in envs.ROBOTS:
         assert f'"{robot}"' in TEXT
+
+
+def test_a_robot_without_a_gripper_is_told_what_it_can_do(names, monkeypatch):
+    monkeypatch.setitem(envs.ROBOTS, "bare", names["BareIiwa"])
+    gym.make("bullet/Push-v0", robot="bare").close()
+    with pytest.raises(
+        ValueError,
+        match=r"robot 'bare' cannot do task 'flip'.* by 'panda', 'iiwa', and 'bare' can do "
+        r"'reach', 'push', 'slide'$",
+    ):
+        gym.make("bullet/Flip-v0", robot="bare")
+    with pytest.raises(ValueError, match="BareIiwa has no gripper"):
+        names["BareIiwa"](gripper=True)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from tests.envs.env_cases import (
     CASES,
-    CUBES,
+    act,
     draw_actions,
     fresh_trajectory,
+    has_object,
     in_new_process,
     make,
     trajectory,
@@ -17,8 +18,9 @@ from tests.envs.env_cases import (
 
 SEEDS = st.integers(0, 2**31 - 1)
 HISTORIES = st.lists(st.tuples(SEEDS, st.integers(0, 40)), min_size=1, max_size=3)
+SPARSE = [case for case in CASES if case[3] == "sparse"]
 EXAMPLES = settings(
-    max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -81,17 +83,16 @@ def test_going_on_without_a_seed_draws_new_goals(env):
     assert not np.array_equal(first["desired_goal"], second["desired_goal"])
 
 
-@pytest.mark.parametrize("case", CUBES, ids="-".join)
-def test_the_cubes_are_knocked_about(case):
+@pytest.mark.parametrize("case", SPARSE, ids="-".join)
+def test_objects_are_knocked_about(case):
     # Guards the tests above: without contact they would promise little.
     env = make(case)
-    moved = []
-    for seed in range(8):
-        env.reset(seed=seed)
-        rest = np.zeros(env.action_space.shape, np.float32)
-        untouched = [env.step(rest)[0] for _ in range(30)][-1]
-        env.reset(seed=seed)
-        pushed = [env.step(action)[0] for action in draw_actions(env, seed, 30)][-1]
-        moved.append(np.linalg.norm(pushed["achieved_goal"] - untouched["achieved_goal"]))
+    if has_object(env):
+        size, moved = env.unwrapped.robot.observation_size, []
+        for seed in range(6):
+            start = env.reset(seed=seed)[0]["observation"]
+            act(env, draw_actions(env, seed, 30), [])
+            end = env.unwrapped.task.observe()[:2]
+            moved.append(np.linalg.norm(end - start[size : size + 2]))
+        assert np.sum(np.array(moved) > 0.005) >= 3
     env.close()
-    assert np.sum(np.array(moved) > 0.01) >= 3

@@ -16,7 +16,14 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import envs
-from tests.envs.env_cases import REGISTERED, draw_actions, fresh_trajectory, make, record
+from tests.envs.env_cases import (
+    EVERY_TASK,
+    REGISTERED,
+    draw_actions,
+    fresh_trajectory,
+    make,
+    record,
+)
 
 
 @pytest.fixture(params=REGISTERED, ids="-".join)
@@ -50,13 +57,13 @@ def test_sb3_finds_no_fault(env):
         check_sb3(env.unwrapped)
 
 
-def test_episodes_are_truncated_after_50_steps(env):
+def test_episodes_are_truncated_after_50_steps_and_stacking_after_100(env):
     env.reset(seed=0)
     away = np.zeros(env.action_space.shape, np.float32)
     away[0] = -1.0
-    ends = [env.step(away)[2:4] for _ in range(50)]
-    assert ends == [(False, False)] * 49 + [(False, True)]
-    assert gym.spec(env.spec.id).max_episode_steps == 50
+    steps = 100 if env.spec.id == "bullet/Stack-v0" else 50
+    ends = [env.step(away)[2:4] for _ in range(steps)]
+    assert ends == [(False, False)] * (steps - 1) + [(False, True)]
 
 
 def test_rewards_of_a_batch_are_those_of_its_goals(env):
@@ -107,6 +114,7 @@ def without_goals_nearby(case, steps=4):
     raise AssertionError("every goal is too near")
 
 
+@pytest.mark.parametrize("case", EVERY_TASK, ids="-".join)
 @pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
 def test_sb3_vectors_step_as_single_environments_do(case, kind):
     (first, second), steps = without_goals_nearby(case), 4
@@ -123,6 +131,7 @@ def test_sb3_vectors_step_as_single_environments_do(case, kind):
     vector.close()
 
 
+@pytest.mark.parametrize("case", EVERY_TASK, ids="-".join)
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_gymnasium_vectors_step_as_single_environments_do(case, mode):
     name, robot, control, reward = case

@@ -124,7 +124,7 @@ def test_a_branch_from_the_command_line(config: Path, tmp_path: Path) -> None:
 
 MISTAKES = [
     (["--env", "raech"], "unknown --env 'raech': did you mean 'reach'?"),
-    ([], "--env is missing; valid: reach"),
+    ([], "--env is missing; valid: flip, pick_and_place, push, reach, slide, stack"),
     (["--env", "reach", "--algo", "PPO"], "did you mean 'ppo'?"),
     (["--env", "reach", "--algo", "sca"], "unknown --algo 'sca': did you mean 'sac'?"),
     (["--env", "reach", "--reward", "sparce"], "unknown --reward 'sparce': did you mean 'sparse'?"),

@@ -1,0 +1,107 @@
+"""Flip: turn a cube."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.robots.robot import Robot
+from envs.simulation import UPRIGHT, Simulation, Vector
+from envs.tasks.loose_body import LooseBody
+from envs.tasks.table import add_table
+from envs.tasks.task import Task
+
+_HALF = 0.02
+_FACES = (
+    (0.85, 0.15, 0.15),
+    (0.95, 0.55, 0.1),
+    (0.1, 0.6, 0.25),
+    (0.13, 0.36, 0.78),
+    (0.96, 0.96, 0.94),
+    (0.98, 0.85, 0.2),
+)
+
+
+class Flip(Task):
+    """Turn a cube of 4 cm and 1 kg to an orientation.
+
+    The cube is drawn uniformly from x, y in [-0.15, 0.15] m, lying straight; the orientation
+    uniformly from all rotations. Goals are unit quaternions; the distance between a and b is
+    1 - (a · b)², which is sin²(angle / 2), and 0.2 (53°) is near enough. Size, mass, range and
+    threshold are those of panda-gym's `PandaFlip-v3`, which draws its goals from NumPy's global
+    generator, whatever the seed, and accepts one that is fulfilled at the start; here it is drawn
+    again.
+
+    Observation, a dictionary; `observation` is the robot's own (7 entries with a Panda), then:
+
+    | entry              | meaning                                    | range     | unit  |
+    |--------------------|--------------------------------------------|-----------|-------|
+    | 0-2                | position of the cube in x, y, z            | [-10, 10] | m     |
+    | 3-6                | quaternion of the cube, x, y, z, w         | [-10, 10] | 1     |
+    | 7-9                | velocity of the cube in x, y, z            | [-10, 10] | m/s   |
+    | 10-12              | angular velocity of the cube about x, y, z | [-10, 10] | rad/s |
+    | `achieved_goal` 0-3| quaternion of the cube, x, y, z, w         | [-10, 10] | 1     |
+    | `desired_goal` 0-3 | quaternion asked for, x, y, z, w           | [-10, 10] | 1     |
+
+    Action: displacement of the end effector, or of the joints, and the gripper's; see the robot's
+    tables.
+    """
+
+    observation_size = 13
+    goal_size = 4
+    threshold = 0.2
+    needs_gripper = True
+
+    def load(self, simulation: Simulation, robot: Robot) -> None:
+        """Add the table, the cube and the goal's marker."""
+        self._simulation = simulation
+        add_table(simulation)
+        size, faces = (_HALF, _HALF, _HALF), [(*face, 1.0) for face in _FACES]
+        cube = simulation.add_box(size, (0.0, 0.0, _HALF), faces[0], mass=1.0, faces=faces)
+        self._cube = LooseBody(simulation, cube)
+        # Larger than the cube, because its faces are all there is to see of the goal.
+        self._marker = simulation.add_box_marker((0.035, 0.035, 0.035), faces)
+
+    def reset(self, generator: np.random.Generator) -> Vector:
+        """Draw the orientation and the cube's place."""
+
+        def draw() -> list[float]:
+            x, y, z, w = generator.normal(size=4).tolist()
+            length = math.hypot(x, y, z, w)
+            return [x / length, y / length, z / length, w / length]
+
+        goal = draw()
+        while self.distance(np.array(goal), np.array(UPRIGHT)) < self.threshold:
+            goal = draw()
+        x, y, _ = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)).tolist()
+        self._simulation.move_marker(self._marker, (0.1, 0.25, 0.2), goal)
+        self._cube.place((x, y, _HALF))
+        return goal
+
+    def observe(self) -> Vector:
+        """Motion of the cube."""
+        seen = self._cube.observe()
+        return (*seen[:3], *self._cube.quaternion, *seen[6:])
+
+    def achieved_goal(self) -> Vector:
+        """Quaternion of the cube."""
+        return self._cube.quaternion
+
+    def distance(
+        self, achieved_goal: NDArray[np.floating], desired_goal: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Distance between quaternions, 1 - (a · b)²; a and -a are the same orientation.
+
+        Args:
+            achieved_goal: Shape (..., 4).
+            desired_goal: Shape (..., 4).
+
+        Returns:
+            Shape (...).
+        """
+        alike = np.multiply(achieved_goal, desired_goal, dtype=np.float64).sum(-1)
+        # In single precision a quaternion can be a little longer than 1.
+        distance: NDArray[np.float64] = np.maximum(1.0 - alike * alike, 0.0)
+        return distance
