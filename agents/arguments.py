@@ -28,6 +28,7 @@ CONFIG_FLAGS = (
     "n_envs",
     "vec_env",
     "reward",
+    "robot",
     "control",
     "device",
     "snapshot_every",
@@ -77,6 +78,8 @@ class TrainArguments:
     """How they are stepped: dummy (in turn) or subproc (a process each)."""
     reward: Annotated[str | None, _preset] = None
     """Reward: sparse (0 at success, else -1) or dense (negative distance to the goal)."""
+    robot: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: panda)")] = None
+    """Robot: panda or iiwa."""
     control: Annotated[str | None, _preset] = None
     """What actions move: ee (end effector) or joints."""
     device: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: cpu)")] = None

@@ -35,6 +35,7 @@ class RunConfig:
         n_envs: Parallel training environments.
         vec_env: `"dummy"` steps them in turn, `"subproc"` in one process each.
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
+        robot: Robot that does it, a key of `envs.ROBOTS`.
         control: `"ee"` moves the end effector, `"joints"` the arm's joints.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
@@ -55,6 +56,7 @@ class RunConfig:
     n_envs: int = 1
     vec_env: str = "dummy"
     reward: str = "sparse"
+    robot: str = "panda"
     control: str = "ee"
     device: str = "cpu"
     snapshot_every: int = 10_000
@@ -69,6 +71,7 @@ class RunConfig:
             ("algo", ALGORITHMS),
             ("vec_env", VEC_ENVS),
             ("reward", REWARDS),
+            ("robot", envs.ROBOTS),
             ("control", CONTROLS),
             ("device", DEVICES),
         ):

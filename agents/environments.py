@@ -58,19 +58,26 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
     """Makes one environment of a run, for training or for evaluation.
 
     Args:
-        config: The run; its `env`, `reward` and `control` are used.
+        config: The run; its `env`, `robot`, `reward` and `control` are used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
 
     Returns:
         The task with its time limit and an episode recorder around it.
+
+    Raises:
+        ConfigError: If the robot cannot do the task.
     """
-    env = gym.make(
-        envs.TASKS[config.env],
-        reward=config.reward,
-        control=config.control,
-        disable_env_checker=True,
-        **render,
-    )
+    try:
+        env = gym.make(
+            envs.TASKS[config.env],
+            robot=config.robot,
+            reward=config.reward,
+            control=config.control,
+            disable_env_checker=True,
+            **render,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return SnapshotMonitor(env)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ from agents.model import build_model, steps_per_update
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, StaircaseSchedule
 from tests.agents.small_runs import small_config
 
+ENTRIES = [
+    (algo, entry)
+    for algo in ALGORITHMS
+    for entry in yaml.safe_load(files("agents").joinpath(f"presets/{algo}.yaml").read_text())
+]
 
-@pytest.mark.parametrize("algo", ALGORITHMS)
-@pytest.mark.parametrize("env", [*envs.TASKS, "an environment without an entry"])
+
+@pytest.mark.parametrize(("algo", "env"), ENTRIES)
 def test_a_preset_is_a_staircase_that_builds(algo: str, env: str) -> None:
+    assert env in (*envs.TASKS, "default")
     config = RunConfig.from_dict({**load_preset(algo, env), "env": "reach"})
     venv = make_training_envs(config)
     model = build_model(config, venv)

@@ -45,6 +45,8 @@ CASES = {
         n_envs=2,
         total_timesteps=400,
     ),
+    "sac that pushes with the iiwa": small_config("sac", env="push", robot="iiwa"),
+    "ppo that stacks by joints": small_config("ppo", env="stack", control="joints"),
     "td3 without HER": small_config("td3", her=None),
     "ddpg without HER": small_config("ddpg", her=None),
     "tqc": small_config("tqc"),

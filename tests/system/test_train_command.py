@@ -129,6 +129,7 @@ MISTAKES = [
     (["--env", "reach", "--algo", "sca"], "unknown --algo 'sca': did you mean 'sac'?"),
     (["--env", "reach", "--reward", "sparce"], "unknown --reward 'sparce': did you mean 'sparse'?"),
     (["--env", "reach", "--control", "joint"], "did you mean 'joints'?"),
+    (["--env", "reach", "--robot", "pandas"], "unknown --robot 'pandas': did you mean 'panda'?"),
     (["--env", "reach", "--device", "gpu"], "unknown --device 'gpu'"),
     (["--env", "reach", "--decay-rate", "1.5"], "--decay-rate must be"),
     (["--env", "reach", "--decay-rate", "nan"], "--decay-rate must be"),
