@@ -24,18 +24,6 @@ EXAMPLES = settings(
 )
 
 
-@pytest.fixture(params=CASES, ids="-".join)
-def case(request):
-    return request.param
-
-
-@pytest.fixture
-def env(case):
-    env = make(case)
-    yield env
-    env.close()
-
-
 @EXAMPLES
 @given(seed=SEEDS, history=HISTORIES)
 def test_the_past_leaves_no_trace(case, env, seed, history):

@@ -31,13 +31,6 @@ def case(request):
     return request.param
 
 
-@pytest.fixture
-def env(case):
-    env = make(case)
-    yield env
-    env.close()
-
-
 def test_every_task_has_a_short_name():
     registered = {name for name in gym.registry if name.startswith("bullet/")}
     assert set(envs.TASKS.values()) == registered

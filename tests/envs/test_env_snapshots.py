@@ -17,18 +17,6 @@ EXAMPLES = settings(
 LATER = 12
 
 
-@pytest.fixture(params=CASES, ids="-".join)
-def case(request):
-    return request.param
-
-
-@pytest.fixture
-def env(case):
-    env = make(case)
-    yield env
-    env.close()
-
-
 def advance(env, seed, episodes, steps):
     """Leave the environment `steps` into an episode that follows a few others."""
     env.reset(seed=seed)

@@ -189,8 +189,8 @@ def test_where_no_gripper_is_needed_it_stays_closed(task):
     env = make(task)
     env.reset(seed=0)
     assert env.action_space.shape == (3,)
-    for _ in range(10):
-        env.step(env.action_space.sample())
+    for action in np.random.default_rng(0).uniform(-1.0, 1.0, (10, 3)):
+        env.step(action)
         fingers = env.unwrapped._simulation.joint_positions(env.unwrapped.robot._body, (9, 10))
         assert np.allclose(fingers, 0.0, atol=1e-3)
     env.close()
