@@ -27,10 +27,11 @@ class TrainingProgress:
 
     Args:
         total_timesteps: Steps of the whole run.
+        first: The phase that the run begins with.
         console: Where to draw; a console that is no terminal gets nothing.
     """
 
-    def __init__(self, total_timesteps: int, console: Console) -> None:
+    def __init__(self, total_timesteps: int, first: Phase, console: Console) -> None:
         self._progress = Progress(
             TextColumn("phase {task.fields[phase]}  lr {task.fields[rate]:.3g}"),
             BarColumn(),
@@ -44,7 +45,11 @@ class TrainingProgress:
             transient=True,
         )
         self._task = self._progress.add_task(
-            "training", total=total_timesteps, phase=0, rate=float("nan"), success="  -"
+            "training",
+            total=total_timesteps,
+            phase=first.index,
+            rate=first.learning_rate,
+            success="  -",
         )
         self._next_refresh = 0.0
 

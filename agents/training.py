@@ -75,11 +75,11 @@ def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
         run: The run.
 
     Returns:
-        A phrase for each planned boundary that no update meets.
+        A phrase for each planned phase that no update meets, or not at its start.
     """
     effective = {phase.index: phase.start for phase in run.effective_phases}
     phrases = []
-    for phase in run.phases[1:]:
+    for phase in run.phases:
         if phase.index not in effective:
             phrases.append(f"phase {phase.index} (planned at {phase.start}) sees no update")
         elif effective[phase.index] != phase.start:
@@ -132,7 +132,7 @@ def _train(
             training_envs(run.config) as venv,
             closing(Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)) as recorder,
             catch_stop_requests() as stop,
-            TrainingProgress(run.config.total_timesteps, console) as progress,
+            _progress(run, console) as progress,
         ):
             model = build_model(run.config, venv)
             model.set_logger(recorder.logger)
@@ -148,6 +148,10 @@ def _train(
         ) from error
     except OSError as error:
         raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
+
+
+def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
+    return TrainingProgress(run.config.total_timesteps, run.effective_phases[0], console)
 
 
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:

@@ -74,6 +74,15 @@ def test_a_phase_that_no_update_meets_is_announced(tmp_path: Path) -> None:
     assert late_boundaries(run)[0] == "phase 1 (planned at 130) sees no update"
 
 
+def test_a_constant_rate_phase_without_an_update_is_announced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = StaircaseSchedule(1e-3, decay_steps=64, decay_rate=0.5)
+    run = create_run(small_config("ppo", schedule), tmp_path / "run")
+    assert late_boundaries(run) == ("phase 0 (planned at 0) sees no update",)
+    assert "ppo updates every 64 steps: phase 0 (planned at 0) sees no update" in caplog.text
+
+
 def test_a_delayed_loss_is_left_out_where_no_update_computed_it(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", "td3", total_timesteps=130)
     metrics = rows(run.metrics_path)
