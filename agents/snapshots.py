@@ -99,12 +99,14 @@ def save_snapshot(
 
     Raises:
         RunError: If it cannot be written; everything written before stays as it was.
+        ConnectionError, EOFError: If an environment's process has died.
     """
     step = model.num_timesteps
     path = run.snapshots_path / str(step)
     temporary = run.snapshots_path / f".{step}.tmp"
+    # Outside the block below: an environment that died is no full disk.
+    state, arrays = capture_state(model)
     try:
-        state, arrays = capture_state(model)
         replay = None
         if replay_log is not None:
             replay, rows = replay_log.snapshot(step // model.n_envs)

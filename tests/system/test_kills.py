@@ -225,6 +225,44 @@ def test_a_dead_environment_process_is_one_line(tmp_path: Path) -> None:
     assert complaint.count("\n") == 1
 
 
+KILL_AN_ENVIRONMENT_DURING_A_SNAPSHOT = """
+import sys
+import agents.snapshots
+from train import main
+
+capture_state = agents.snapshots.capture_state
+
+def kill_and_capture(model):
+    worker = model.env.unwrapped.processes[0]
+    worker.kill()
+    worker.join()
+    return capture_state(model)
+
+agents.snapshots.capture_state = kill_and_capture
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_environment_that_dies_during_a_snapshot_is_not_taken_for_a_full_disk(
+    tmp_path: Path,
+) -> None:
+    run = create_run(small_config("sac", n_envs=2, vec_env="subproc"), tmp_path / "run")
+    script = tmp_path / "kill_an_environment.py"
+    script.write_text(KILL_AN_ENVIRONMENT_DURING_A_SNAPSHOT)
+    process = subprocess.run(
+        [sys.executable, script, "--resume", run.path, *QUICKLY],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("train.py: a training environment of")
+    assert process.stderr.count("\n") == 1
+
+
 def test_resuming_a_copy_elsewhere_works(tmp_path: Path) -> None:
     whole = create_run(small_config("ppo"), tmp_path / "whole")
     train_run(whole, Console(quiet=True))
