@@ -10,20 +10,18 @@ which makes their checksums comparable between runs.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer
 
+from agents.arrays import Arrays, to_npz
 from agents.atomic import write_atomically
 from agents.config import ConfigError
 
-Arrays = dict[str, NDArray[Any]]
 MAX_CHUNK_ROWS = 1024
 
 
@@ -60,7 +58,7 @@ class ReplayLog:
             OSError: If a chunk cannot be written.
         """
         while (number := len(self._checksums)) < rows // self._chunk_rows:
-            data = _to_npz(self._read(number * self._chunk_rows, (number + 1) * self._chunk_rows))
+            data = to_npz(self._read(number * self._chunk_rows, (number + 1) * self._chunk_rows))
             self._directory.mkdir(exist_ok=True)
             write_atomically(self._chunk_path(number), data)
             self._checksums.append(hashlib.sha256(data).hexdigest())
@@ -175,9 +173,3 @@ def _restore_episode_lengths(buffer: HerReplayBuffer, rows: int) -> None:
             if start == 0 and buffer.ep_start[positions[0], env] != positions[0]:
                 continue
             buffer.ep_length[positions[start:end], env] = end - start
-
-
-def _to_npz(arrays: Arrays) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()

@@ -26,11 +26,12 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
+from agents.arrays import Arrays, to_npz
 from agents.atomic import sync_directory, write_synced
 from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
-from agents.state import Arrays, capture_state, restore_moments, restore_state
+from agents.state import capture_state, restore_moments, restore_state
 
 FORMAT = "staircase-lab snapshot"
 FORMAT_VERSION = 1
@@ -113,7 +114,7 @@ def save_snapshot(
             arrays.update({f"replay.{name}": value for name, value in rows.items()})
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        contents = {AGENT: _to_zip(model), STATE: _to_json(state), ARRAYS: _to_npz(arrays)}
+        contents = {AGENT: _to_zip(model), STATE: _to_json(state), ARRAYS: to_npz(arrays)}
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -409,12 +410,6 @@ def _read_arrays(snapshot: Snapshot) -> Arrays:
 def _to_zip(model: BaseAlgorithm) -> bytes:
     file = io.BytesIO()
     model.save(file)
-    return file.getvalue()
-
-
-def _to_npz(arrays: Arrays) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-Arrays = dict[str, NDArray[Any]]
+from agents.arrays import Arrays
 
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 _NOISE_MATRICES = ("exploration_mat", "exploration_matrices")
