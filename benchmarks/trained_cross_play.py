@@ -1,0 +1,90 @@
+"""Agents trained in panda-gym and here, each playing the same episodes on both sides.
+
+    python -m benchmarks.trained_cross_play push [--algo sac] [--seed 0] [--episodes 200]
+
+One agent learns in panda-gym and one here, both with the preset that this project ships for the
+task, the staircase included. Then each plays matched episodes, which have the same goal and
+objects, on both sides. Prints a row for each agent. How long it takes is up to the preset: minutes
+for Reach, hours for PickAndPlace, most of them in panda-gym.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+
+import envs
+from agents import RunConfig, load_preset
+from agents.environments import make_training_envs
+from agents.model import build_model
+from benchmarks.cross_play import matched_seeds, peer_id, play
+from schedules.callback import StaircaseCallback
+
+TASKS = ("reach", "push", "pick_and_place")
+
+
+def peer_envs(config: RunConfig) -> VecEnv:
+    """Panda-gym's counterpart of `make_training_envs`."""
+    venv = DummyVecEnv([partial(gym.make, peer_id(config.env))] * config.n_envs)
+    return venv if config.normalize is None else VecNormalize(venv, **config.normalize)
+
+
+def train(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
+    """The agent at the end of the training that the config describes."""
+    model = build_model(config, venv)
+    model.learn(config.total_timesteps, callback=StaircaseCallback(), log_interval=None)
+    return model
+
+
+def returns(
+    model: BaseAlgorithm, env: gym.Env, seeds: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return and success of every episode, played by the deterministic policy."""
+    normalizer = model.get_vec_normalize_env()
+
+    def act(observation: Mapping[str, NDArray], _: int) -> NDArray[np.float32]:
+        if normalizer is not None:
+            observation = normalizer.normalize_obs(observation)
+        return model.predict(observation, deterministic=True)[0]
+
+    episodes = [play(env, seed, act) for seed in seeds]
+    return (
+        np.array([total for _, total, _ in episodes]),
+        np.array([success for _, _, success in episodes]),
+    )
+
+
+def main() -> None:
+    """Train, play and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--algo", default="sac")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=200)
+    args = parser.parse_args()
+    preset = load_preset(args.algo, args.task)
+    config = RunConfig.from_dict({**preset, "seed": args.seed})
+    seeds = matched_seeds(args.task, args.episodes)
+    ours, peer = gym.make(envs.TASKS[args.task]), gym.make(peer_id(args.task))
+    print("| task | trained in | success here | there | return here | there |")
+    for name, make_envs in (("panda-gym", peer_envs), ("here", make_training_envs)):
+        venv = make_envs(config)
+        model = train(config, venv)
+        played = [returns(model, env, seeds) for env in (ours, peer)]
+        venv.close()
+        successes = " | ".join(f"{success.mean():.1%}" for _, success in played)
+        means = " | ".join(f"{total.mean():.2f}" for total, _ in played)
+        print(f"| {args.task} | {name} | {successes} | {means} |", flush=True)
+    ours.close()
+    peer.close()
+
+
+if __name__ == "__main__":
+    main()
