@@ -262,6 +262,7 @@ def table_rows(text):
 
 
 def assert_rows_cover(rows, size, limits):
+    """All entries from 0 to `size`, in turn, with a meaning, a range and a unit each."""
     at = 0
     for _, first, last, meaning, listed, unit in rows:
         assert first == at
@@ -282,19 +283,21 @@ def test_a_tasks_docstring_lists_every_entry_of_its_observation(name):
         assert_rows_cover([row for row in rows if row[0] == goal], task.goal_size, "[-10, 10]")
 
 
-@pytest.mark.parametrize("gripper", [False, True])
-@pytest.mark.parametrize("control", ["ee", "joints"])
-@pytest.mark.parametrize("name", envs.ROBOTS)
+@pytest.mark.parametrize(
+    ("name", "control", "gripper"),
+    [
+        (name, control, gripper)
+        for name, robot in envs.ROBOTS.items()
+        for control in ("ee", "joints")
+        for gripper in {False, robot.has_gripper}
+    ],
+)
 def test_a_robots_docstring_lists_every_entry_of_its_action_and_observation(name, control, gripper):
-    robot_type = envs.ROBOTS[name]
-    if gripper and not robot_type.has_gripper:
-        return
-    robot = robot_type(control, gripper=gripper)
-    tables = re.split(r'(Action, `control="\w+"`|Observation):', robot_type.__doc__)
-    sizes = {f'Action, `control="{control}"`': robot.action_size}
-    limits = {"Observation": "[-10, 10]"}
-    for title, size in {**sizes, "Observation": robot.observation_size}.items():
-        rows = table_rows(tables[tables.index(title) + 1])
-        if not gripper:
-            rows = [row for row in rows if "if any" not in row[3]]
-        assert_rows_cover(rows, size, limits.get(title, "[-1, 1]"))
+    robot = envs.ROBOTS[name](control, gripper=gripper)
+    parts = re.split(r'(Action, `control="\w+"`|Observation):', type(robot).__doc__)
+    tables = {title: table_rows(text) for title, text in zip(parts[1::2], parts[2::2], strict=True)}
+    if not gripper:
+        for title, rows in tables.items():
+            tables[title] = [row for row in rows if "if any" not in row[3]]
+    assert_rows_cover(tables[f'Action, `control="{control}"`'], robot.action_size, "[-1, 1]")
+    assert_rows_cover(tables["Observation"], robot.observation_size, "[-10, 10]")
