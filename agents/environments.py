@@ -54,6 +54,18 @@ class SnapshotMonitor(Monitor):
         return wrapper
 
 
+def env_arguments(config: RunConfig) -> dict[str, Any]:
+    """What a run's environments are made with, beside their id.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Keyword arguments of `gymnasium.make`.
+    """
+    return {"robot": config.robot, "reward": config.reward, "control": config.control}
+
+
 def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN401
     """Makes one environment of a run, for training or for evaluation.
 
@@ -70,9 +82,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
     try:
         env = gym.make(
             envs.TASKS[config.env],
-            robot=config.robot,
-            reward=config.reward,
-            control=config.control,
+            **env_arguments(config),
             disable_env_checker=True,
             **render,
         )

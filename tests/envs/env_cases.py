@@ -18,15 +18,19 @@ from tests.envs.stacked_cubes import StackedCubes
 DEFAULT = next(iter(ROBOTS))
 ROOT = Path(envs.__file__).parents[1]
 
-# Whatever is registered is found here, so new tasks are held to the same promises. Rewards know
-# nothing of the robot: every robot but the first takes them in turn.
-REGISTERED = [
+# Whatever is registered is found here, so new tasks are held to the same promises.
+EVERY_COMBINATION = [
     (name, robot, control, reward)
     for task, name in envs.TASKS.items()
     for robot in able_robots(task)
     for control in ("ee", "joints")
     for reward in ("sparse", "dense")
-    if robot == DEFAULT or (control == "ee") == (reward == "sparse")
+]
+# Rewards know nothing of the robot: every robot but the first takes them in turn.
+REGISTERED = [
+    case
+    for case in EVERY_COMBINATION
+    if case[1] == DEFAULT or (case[2] == "ee") == (case[3] == "sparse")
 ]
 CUBES = [("cubes", robot, control, "sparse") for robot in ROBOTS for control in ("ee", "joints")]
 CASES = REGISTERED + CUBES

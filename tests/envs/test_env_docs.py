@@ -18,11 +18,13 @@ TEXT = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def names():
-    """What the examples define, run in their order."""
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(block, names)
+def names(tmp_path_factory):
+    """What the examples define, run in their order in a folder of their own."""
+    names = {"folder": tmp_path_factory.mktemp("examples")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(names["folder"])
+        for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+            exec(block, names)
     return names
 
 
@@ -39,6 +41,22 @@ def test_the_restored_environment_goes_on_as_the_other(names):
     steps = [env.step(action)[0]["observation"] for env in (expected, names["other"])]
     assert np.array_equal(*steps)
     expected.close()
+
+
+def test_the_flat_observations_are_one_array_in_the_order_of_the_text(names):
+    assert names["flat"].shape == (4, 24)
+    assert np.all(names["returns"] < 0.0)
+    assert len(names["returns"]) == len(names["last"]) == names["ended"].sum() > 0
+    assert np.stack(names["last"]).shape[1:] == (24,)
+    env = gym.make("bullet/Push-v0")
+    seen = env.reset(seed=0)[0]
+    parts = [seen[key] for key in ("achieved_goal", "desired_goal", "observation")]
+    assert np.array_equal(gym.wrappers.FlattenObservation(env).reset(seed=0)[0], np.hstack(parts))
+    env.close()
+
+
+def test_the_video_is_where_the_text_says(names):
+    assert (names["folder"] / "videos" / "rl-video-episode-0.mp4").stat().st_size > 0
 
 
 @pytest.mark.parametrize("control", ["ee", "joints"])

@@ -1,0 +1,99 @@
+"""The presets as RL Baselines3 Zoo reads them.
+
+The Zoo takes one config an algorithm, `--conf-file agents.rl_zoo.sac`, and finds in it what to
+train each environment with: a dictionary `hyperparams` by environment id. The modules here compute
+theirs from the presets, so there is nothing to keep in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+import envs
+from agents.config import RunConfig
+from agents.environments import env_arguments
+from agents.presets import load_preset
+from schedules import ProgressSchedule, schedule_from_dict
+
+
+class FollowSchedule(BaseCallback):
+    """Gives a model that was built with a fixed learning rate a schedule to follow.
+
+    The Zoo takes a learning rate only as a number or a straight line to zero, but any callback.
+    A model whose rate is not the schedule's first was given another by `--hyperparams` or by a
+    search, and keeps it.
+
+    Args:
+        schedule: In the form of `Schedule.to_dict`.
+
+    Raises:
+        ValueError: If `schedule` is not the form of one.
+    """
+
+    def __init__(self, schedule: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._schedule = schedule_from_dict(schedule)
+
+    def _on_training_start(self) -> None:
+        if self.model.lr_schedule(1.0) != self._schedule(0):
+            return
+        self.model.learning_rate = ProgressSchedule(self._schedule, self.model._total_timesteps)
+        self.model._setup_lr_schedule()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def zoo_entry(config: RunConfig) -> dict[str, Any]:
+    """Translates a run's config.
+
+    Args:
+        config: The run; its seed, device and kind of vector are flags of the Zoo, and left out.
+
+    Returns:
+        The Zoo's hyperparameters of one environment; plain data, because the Zoo writes it to YAML
+        beside the agent.
+    """
+    entry: dict[str, Any] = {
+        "policy": "MultiInputPolicy",
+        **config.hyperparameters,
+        "n_timesteps": config.total_timesteps,
+        "n_envs": config.n_envs,
+        "env_kwargs": env_arguments(config),
+        "learning_rate": config.schedule(0),
+        "callback": [{"agents.rl_zoo.FollowSchedule": {"schedule": config.schedule.to_dict()}}],
+        # The Zoo evaluates strings; as a list, these would not be what SB3's Monitor takes.
+        "monitor_kwargs": "dict(info_keywords=('is_success',))",
+    }
+    if config.her is not None:
+        # A string here too: `rl_zoo3.enjoy` looks for this word.
+        entry["replay_buffer_class"] = "HerReplayBuffer"
+        entry["replay_buffer_kwargs"] = dict(config.her)
+    if config.action_noise is not None:
+        entry["noise_type"] = config.action_noise["kind"]
+        entry["noise_std"] = config.action_noise["sigma"]
+    if config.normalize is not None:
+        # `rl_zoo3.enjoy` takes an empty dictionary for "no".
+        entry["normalize"] = dict(config.normalize) or True
+    return entry
+
+
+def zoo_hyperparameters(algo: str) -> dict[str, dict[str, Any]]:
+    """Translates the presets of an algorithm.
+
+    Args:
+        algo: A key of `agents.ALGORITHMS`.
+
+    Returns:
+        The `zoo_entry` of every task by environment id.
+
+    Raises:
+        ConfigError: If the algorithm is unknown.
+    """
+    return {
+        name: zoo_entry(RunConfig.from_dict(load_preset(algo, task)))
+        for task, name in envs.TASKS.items()
+    }
