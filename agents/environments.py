@@ -58,7 +58,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
     """Makes one environment of a run, for training or for evaluation.
 
     Args:
-        config: The run; its `env`, `robot`, `reward` and `control` are used.
+        config: The run; its `env`, `robot`, `reward`, `control` and `env_kwargs` are used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
 
     Returns:
@@ -74,6 +74,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
             reward=config.reward,
             control=config.control,
             disable_env_checker=True,
+            **config.env_kwargs,
             **render,
         )
     except ValueError as error:

@@ -419,13 +419,16 @@ def make(
             f"robot {robot!r} cannot do task {task!r}, which needs a gripper: "
             f"{task!r} can be done by {robots}, and {robot!r} can do {tasks}"
         )
-    ranges = {name: kwargs.pop(name) for name in tuple(kwargs) if name not in _ARGUMENTS}
+    valid = (*task_type.quantities, "robot", "control", *_ARGUMENTS)
+    for name in kwargs:
+        check_choice(f"an argument of {task_type.__name__}", name, valid)
+    ranges = {name: kwargs.pop(name) for name in task_type.quantities if name in kwargs}
     return ManipulationEnv(
         robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
 
 
-_ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)
+_ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]
 
 
 def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:

@@ -19,11 +19,12 @@ Range: TypeAlias = float | Sequence[float]
 Interval: TypeAlias = tuple[float, float]
 """Lowest and highest value; the same twice for a value that is fixed."""
 
-MOST_DRAWS = 10_000
-LEAST_ROOM = 0.01
-"""Share of the places that must be valid: so many draws then fail with a probability of 1e-44."""
-
 DrawnT = TypeVar("DrawnT")
+GoalT = TypeVar("GoalT")
+
+_STARTS_A_GOAL = 20
+_MOST_GOALS = 10_000
+_LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,12 @@ class Quantity:
         ends = (given, given) if isinstance(given, Real) else given
         kind = Integral if self.whole else Real
         if (
-            isinstance(ends, Sequence | np.ndarray)
+            isinstance(ends, Sequence)
             and len(ends) == 2
-            and all(isinstance(end, kind) and not isinstance(end, bool | np.bool_) for end in ends)
+            and all(isinstance(end, kind) and not isinstance(end, bool) for end in ends)
         ):
-            low, high = (int(end) if self.whole else float(end) for end in ends)
+            # Adding 0 takes the sign from -0.0, above which NumPy finds nothing to draw.
+            low, high = (int(end) if self.whole else float(end) + 0.0 for end in ends)
             if self.valid[0] <= low <= high <= self.valid[1]:
                 return low, high
         number = "whole number" if self.whole else "number"
@@ -130,24 +132,65 @@ def draw_point(intervals: Sequence[Interval], generator: np.random.Generator) ->
     return point
 
 
-def draw_fit(draw_one: Callable[[], DrawnT], fits: Callable[[DrawnT], bool]) -> DrawnT:
-    """Draw until something fits.
+def draw_fit(
+    draw_goal: Callable[[], GoalT],
+    draw_start: Callable[[], DrawnT],
+    fits: Callable[[DrawnT, GoalT], bool],
+) -> tuple[GoalT, DrawnT]:
+    """Draw a goal, and a start until it fits; a goal that many starts do not fit is drawn again.
 
     Args:
-        draw_one: Draws.
-        fits: Judges.
+        draw_goal: Draws a goal.
+        draw_start: Draws where the objects start.
+        fits: Judges a start by its goal.
 
     Returns:
-        The first that fits.
+        A goal and a start that fit.
 
     Raises:
-        RuntimeError: Nothing fits.
+        RuntimeError: None do, which :func:`check_room` is there to prevent.
     """
-    for _ in range(MOST_DRAWS):
-        drawn = draw_one()
-        if fits(drawn):
-            return drawn
-    raise RuntimeError(f"none of {MOST_DRAWS} placements was valid: the ranges leave no room")
+    for _ in range(_MOST_GOALS):
+        goal = draw_goal()
+        for _ in range(_STARTS_A_GOAL):
+            start = draw_start()
+            if fits(start, goal):
+                return goal, start
+    raise RuntimeError("no placement was valid: the ranges leave no room")
+
+
+def check_room(
+    owner: str,
+    ranges: Mapping[str, Interval],
+    bodies: int,
+    fits: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
+    condition: str,
+) -> None:
+    """Raise a ValueError if :func:`draw_fit` would hardly find a placement.
+
+    Args:
+        owner: Whose ranges they are, for the message.
+        ranges: Among them `goal_x`, `goal_y`, `object_x` and `object_y`.
+        bodies: How many bodies are placed.
+        fits: Which of n placements of the bodies, shape (n, bodies, 2), fit goals, shape (n, 2).
+        condition: What `fits` asks for, for the message.
+
+    Raises:
+        ValueError: Fewer than one placement in a hundred is valid.
+    """
+    places = {name: ranges[name] for name in ("goal_x", "goal_y", "object_x", "object_y")}
+    low, high = np.reshape(list(places.values()), (2, 2, 2)).transpose(2, 0, 1)
+    of = [0] + [1] * bodies
+    points = np.random.default_rng(0).uniform(low[of], high[of], (10_000, 1 + bodies, 2))
+    share = float(np.mean(fits(points[:, 1:], points[:, 0])))
+    if share < _LEAST_SHARE:
+        given = ", ".join(
+            f"{name} from {low:g} to {high:g}" for name, (low, high) in places.items()
+        )
+        raise ValueError(
+            f"{owner} needs room: {condition}; with {given} "
+            f"{'no' if share == 0.0 else 'hardly any'} placement is valid, widen one of them"
+        )
 
 
 DISTURBANCES: Mapping[str, Quantity] = MappingProxyType(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.randomisation import Quantity, draw_fit, draw_point
+from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
@@ -81,10 +81,9 @@ class Flip(Task):
             length = math.hypot(x, y, z, w)
             return [x / length, y / length, z / length, w / length]
 
-        goal = draw_fit(
-            draw,
-            lambda goal: bool(self.distance(np.array(goal), np.array(UPRIGHT)) >= self.threshold),
-        )
+        goal = draw()
+        while self.distance(np.array(goal), np.array(UPRIGHT)) < self.threshold:
+            goal = draw()
         x, y, _ = draw_point((self.ranges["object_x"], self.ranges["object_y"], FLAT), generator)
         self._cube.draw(generator)
         self._simulation.move_marker(self._marker, (0.1, 0.25, 0.2), goal)

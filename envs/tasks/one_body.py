@@ -6,12 +6,12 @@ import math
 from abc import abstractmethod
 
 import numpy as np
+from numpy.typing import NDArray
 
-from envs.randomisation import Interval, Range, draw_fit, draw_point
+from envs.randomisation import Interval, Range, check_room, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import Cube, LooseBody
-from envs.tasks.room import check_room
 from envs.tasks.table import FLAT, add_table
 from envs.tasks.task import Task
 
@@ -33,15 +33,16 @@ class OneBodyTask(Task):
     observation_size = 12
     goal_size = 3
     threshold = 0.05
-    lift: Interval = FLAT
 
     def __init__(self, **given: Range) -> None:
         super().__init__(**given)
+        self.lift: Interval = self.ranges.get("goal_z", FLAT)
         check_room(
-            self,
+            type(self).__name__,
+            self.ranges,
             1,
-            lambda starts, goal: np.linalg.norm(starts[:, 0] - goal, axis=-1) >= self.threshold,
-            f"its object starts at least {self.threshold:g} m from the goal",
+            self._apart,
+            f"its object starts at least {self.threshold:g} m from its goal",
         )
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
@@ -62,11 +63,11 @@ class OneBodyTask(Task):
 
     def reset(self, generator: np.random.Generator) -> Vector:
         """Draw the point, the body's place and what the body is like."""
-        at = self._draw_goal(generator)
         box = (self.ranges["object_x"], self.ranges["object_y"], FLAT)
-        start = draw_fit(
+        at, start = draw_fit(
+            lambda: self._draw_goal(generator),
             lambda: draw_point(box, generator),
-            lambda start: math.dist(at, start) >= self.threshold,
+            lambda start, goal: math.dist(start, goal) >= self.threshold,
         )
         self._body.draw(generator)
         goal = (at[0], at[1], self._body.height + at[2])
@@ -81,6 +82,14 @@ class OneBodyTask(Task):
     def achieved_goal(self) -> Vector:
         """Position of the body."""
         return self._body.position
+
+    def _apart(self, starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        lifts = np.linspace(*self.lift, len(goals))
+        offsets = starts[:, 0] - goals
+        apart: NDArray[np.bool_] = (
+            np.hypot(np.hypot(offsets[:, 0], offsets[:, 1]), lifts) >= self.threshold
+        )
+        return apart
 
 
 class CubeTask(OneBodyTask):

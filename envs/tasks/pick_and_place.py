@@ -52,7 +52,6 @@ class PickAndPlace(CubeTask):
 
     def __init__(self, **given: Range) -> None:
         super().__init__(**given)
-        self.lift = self.ranges["goal_z"]
         # Who says how high wants no goals on the table beside those.
         self._share_on_table = 0.0 if "goal_z" in given else 0.3
 

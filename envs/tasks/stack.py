@@ -7,11 +7,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.randomisation import Quantity, Range, draw_fit, draw_point
+from envs.randomisation import Quantity, Range, check_room, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_SIZE, MASS, Cube
-from envs.tasks.room import check_room
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
@@ -71,10 +70,11 @@ class Stack(Task):
         super().__init__(**given)
         self._size = self.ranges["object_size"][1]
         check_room(
-            self,
+            type(self).__name__,
+            self.ranges,
             2,
             self._fits,
-            f"its cubes start at least {self._size:g} m apart in x or y, and not at the goal",
+            f"its cubes start {self._size:g} m apart in x or y, and not at their goal",
         )
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
@@ -95,10 +95,10 @@ class Stack(Task):
         goals, objects = (
             (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
         )
-        at = np.array(draw_point(goals, generator)[:2])
-        starts = draw_fit(
+        at, starts = draw_fit(
+            lambda: np.array(draw_point(goals, generator)[:2]),
             lambda: np.array([draw_point(objects, generator)[:2] for _ in self._cubes]),
-            lambda starts: bool(self._fits(starts, at)),
+            lambda starts, goal: bool(self._fits(starts, goal)),
         )
         for cube in self._cubes:
             cube.draw(generator)
@@ -122,9 +122,9 @@ class Stack(Task):
         return (*self._lower.position, *self._upper.position)
 
     def _fits(self, starts: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether cubes at x, y, shape (..., 2, 2), are beside each other and not at the goal."""
+        """Whether cubes, shape (..., 2, 2), are beside each other and not at goals, (..., 2)."""
         beside = np.abs(starts[..., 0, :] - starts[..., 1, :]).max(-1) >= self._size
-        offsets = starts - goal
+        offsets = starts - goal[..., None, :]
         away = np.sqrt((offsets * offsets).sum((-1, -2))) >= self.threshold
         fits: NDArray[np.bool_] = beside & away
         return fits
