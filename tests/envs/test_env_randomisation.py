@@ -80,6 +80,17 @@ def test_a_number_fixes_and_leaves_everything_else_as_it_was(task):
     plain.close()
 
 
+def test_what_is_drawn_beside_them_leaves_goals_and_places_as_they_were():
+    name, ranges = RANDOMISED["any cube"]
+    env, plain = gym.make(name, disable_env_checker=True, **ranges), make("push")
+    for seed in range(40):
+        seen, expected = (side.reset(seed=seed)[0] for side in (env, plain))
+        for key in ("desired_goal", "achieved_goal"):
+            assert np.array_equal(seen[key][:2], expected[key][:2])
+    env.close()
+    plain.close()
+
+
 @pytest.mark.parametrize(("task", "name"), PLACES, ids="-".join)
 def test_goals_and_objects_are_drawn_from_their_ranges(task, name):
     low, high = TASK_TYPES[task].quantities[name].default
