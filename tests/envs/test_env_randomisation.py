@@ -132,6 +132,18 @@ def test_the_smallest_and_the_largest_object_rest_on_the_table(task, end):
     env.close()
 
 
+def test_objects_that_are_made_anew_leave_nothing_behind():
+    env = make("stack", object_size=(0.03, 0.031))
+    simulation = env.unwrapped._simulation
+    bodies = pybullet.getNumBodies(simulation._client)
+    for seed in range(60):
+        env.reset(seed=seed)
+    assert pybullet.getNumBodies(simulation._client) == bodies
+    # PyBullet keeps shapes for ever: two of the scene, and one for every tenth of a millimetre.
+    assert len(simulation._shapes) <= 2 + 11
+    env.close()
+
+
 def test_stacks_goals_fit_cubes_of_different_sizes():
     env = make("stack", object_size=(0.03, 0.06))
     for seed in range(30):
