@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,7 @@ CONFIG_FLAGS = (
     "reward",
     "robot",
     "control",
+    "env_kwargs",
     "device",
     "snapshot_every",
 )
@@ -82,6 +83,9 @@ class TrainArguments:
     """Robot: panda or iiwa."""
     control: Annotated[str | None, _preset] = None
     """What actions move: ee (end effector) or joints."""
+    env_kwargs: Annotated[tuple[str, ...] | None, _preset] = None
+    """What the task sets, or with a comma draws from in every episode, such as
+    object_mass=0.5,2 action_noise=0.1; docs/environments.md lists the names."""
     device: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: cpu)")] = None
     """Torch device, cpu or cuda; bit-exactness is promised on cpu."""
     snapshot_every: Annotated[int | None, _preset] = None
@@ -171,6 +175,8 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
         ConfigError: If a flag, the file or their combination is invalid.
     """
     given = given_flags(arguments, CONFIG_FLAGS)
+    if arguments.env_kwargs is not None:
+        given["env_kwargs"] = read_ranges(arguments.env_kwargs)
     if run is None and arguments.config is None and arguments.env is None:
         raise ConfigError(f"--env is missing; valid: {', '.join(sorted(envs.TASKS))}")
     try:
@@ -245,6 +251,40 @@ def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, 
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
+def read_ranges(words: Sequence[str]) -> dict[str, float | list[float]]:
+    """Reads the values of `--env-kwargs`.
+
+    Args:
+        words: Each a name, an equals sign and a number, or two with a comma between.
+
+    Returns:
+        Numbers and pairs by name.
+
+    Raises:
+        ConfigError: If a word is of another form.
+    """
+    ranges: dict[str, float | list[float]] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            numbers = [_read_number(number) for number in value.split(",")]
+        except ValueError:
+            numbers = []
+        if name in ranges or not numbers:
+            raise ConfigError(
+                f"--env-kwargs takes each name once, as name=number or name=low,high, got {word!r}"
+            )
+        ranges[name] = numbers[0] if len(numbers) == 1 else numbers
+    return ranges
+
+
+def _read_number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
 def changed_schedule(schedule: Schedule | Mapping[str, Any], arguments: TrainArguments) -> Schedule:
     """Puts the staircase flags into a schedule.
 
@@ -313,5 +353,6 @@ def flag(name: str) -> str:
 def _name_flags(message: str, given: Mapping[str, Any]) -> str:
     """Calls what is wrong by the flag that was given."""
     for name in sorted(given, key=len, reverse=True):
-        message = message.replace(f"{name} ", f"{flag(name)} ")
+        for end in (" ", ": "):
+            message = message.replace(name + end, flag(name) + end)
     return message

@@ -37,6 +37,8 @@ class RunConfig:
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
         robot: Robot that does it, a key of `envs.ROBOTS`.
         control: `"ee"` moves the end effector, `"joints"` the arm's joints.
+        env_kwargs: What the task sets or draws in every episode, such as `object_mass`: a number or
+            a pair each, by the names that `docs/environments.md` lists.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
         hyperparameters: Keyword arguments of the SB3 algorithm.
@@ -58,6 +60,7 @@ class RunConfig:
     reward: str = "sparse"
     robot: str = "panda"
     control: str = "ee"
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     snapshot_every: int = 10_000
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -84,10 +87,18 @@ class RunConfig:
         self._require_integer("seed", minimum=0, maximum=2**31 - 1)
         if not isinstance(self.schedule, Schedule):
             raise ConfigError(f"schedule must be a Schedule, got {self.schedule!r}")
-        for name in ("hyperparameters", "her", "action_noise", "normalize"):
+        for name in ("env_kwargs", "hyperparameters", "her", "action_noise", "normalize"):
             value = getattr(self, name)
-            if not (isinstance(value, Mapping) or (value is None and name != "hyperparameters")):
+            optional = name not in ("env_kwargs", "hyperparameters")
+            if not (isinstance(value, Mapping) or (value is None and optional)):
                 raise ConfigError(f"{name} must be a mapping, got {value!r}")
+        try:
+            envs.check_ranges(self.env, self.env_kwargs)
+        except ValueError as error:
+            raise ConfigError(f"env_kwargs: {error}") from error
+        # JSON knows no tuples, and a run that was read again must be equal to itself.
+        ranges = {n: list(v) if isinstance(v, tuple) else v for n, v in self.env_kwargs.items()}
+        object.__setattr__(self, "env_kwargs", ranges)
         self._check_combination()
 
     def _require_integer(self, name: str, minimum: int, maximum: int) -> None:

@@ -63,14 +63,19 @@ def env_arguments(config: RunConfig) -> dict[str, Any]:
     Returns:
         Keyword arguments of `gymnasium.make`.
     """
-    return {"robot": config.robot, "reward": config.reward, "control": config.control}
+    return {
+        "robot": config.robot,
+        "reward": config.reward,
+        "control": config.control,
+        **config.env_kwargs,
+    }
 
 
 def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN401
     """Makes one environment of a run, for training or for evaluation.
 
     Args:
-        config: The run; its `env`, `robot`, `reward` and `control` are used.
+        config: The run.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
 
     Returns:

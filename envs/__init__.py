@@ -12,7 +12,7 @@ Importing this package registers them:
 
 from gymnasium import register
 
-from envs.manipulation import ManipulationEnv, Observation
+from envs.manipulation import ManipulationEnv, Observation, check_ranges
 from envs.robots import ROBOTS, Robot
 from envs.simulation import Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
@@ -38,4 +38,5 @@ __all__ = [
     "Robot",
     "Simulation",
     "Task",
+    "check_ranges",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -14,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.robots import ROBOTS, Robot
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
@@ -22,6 +24,7 @@ Observation: TypeAlias = dict[str, NDArray[np.float32]]
 RenderMode: TypeAlias = Literal["rgb_array", "human"]
 
 SNAPSHOT_VERSION = 1
+LARGEST = 10.0
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -39,10 +42,15 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         render_height: Of a frame, in pixels.
         camera: Where frames are rendered from; by default the task's, farther back for a tall
             robot.
+        action_noise: Standard deviation of the noise on what acts, in an action's own unit.
+        action_latency: Control periods from an action to its effect.
+        observation_noise: Standard deviation of the noise on the entries of `observation`, in
+            their own units. Of these three a pair (low, high) is drawn from in every episode.
 
     Raises:
-        ValueError: `reward` or `render_mode` is unknown, a frame size is not positive, or the task
-            needs a gripper and the robot does not open and close one.
+        ValueError: `reward` or `render_mode` is unknown, a frame size is not positive, a noise or
+            the latency is invalid, or the task needs a gripper and the robot does not open and
+            close one.
         RuntimeError: `render_mode="human"` without a display.
     """
 
@@ -61,6 +69,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         render_width: int = 720,
         render_height: int = 480,
         camera: Camera | None = None,
+        action_noise: Range = 0.0,
+        action_latency: Range = 0,
+        observation_noise: Range = 0.0,
     ) -> None:
         check_choice("reward", reward, ("sparse", "dense"))
         check_choice("render_mode", render_mode, (None, "rgb_array", "human"))
@@ -82,15 +93,32 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.camera = camera or dataclasses.replace(
             task.camera, distance=task.camera.distance * robot.camera_distance
         )
+        disturbances = read_ranges(
+            "an environment",
+            DISTURBANCES,
+            {
+                "action_noise": action_noise,
+                "action_latency": action_latency,
+                "observation_noise": observation_noise,
+            },
+        )
         self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
         self.observation_space = spaces.Dict(  # type: ignore[assignment]
             {
-                "observation": spaces.Box(-10.0, 10.0, (size,), np.float32),
-                "achieved_goal": spaces.Box(-10.0, 10.0, (goal_size,), np.float32),
-                "desired_goal": spaces.Box(-10.0, 10.0, (goal_size,), np.float32),
+                "observation": spaces.Box(-LARGEST, LARGEST, (size,), np.float32),
+                "achieved_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
+                "desired_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
             }
         )
+        self._disturbance = (
+            Disturbance(disturbances, robot.action_size, size)
+            if any(map(any, disturbances.values()))
+            else None
+        )
+        self._ranges = {name: list(ends) for name, ends in task.given.items()}
+        if self._disturbance is not None:
+            self._ranges |= {name: list(ends) for name, ends in disturbances.items()}
         self._simulation = Simulation(visuals=render_mode is not None, gui=render_mode == "human")
         robot.load(self._simulation)
         task.load(self._simulation, robot)
@@ -260,8 +288,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.reset()
         self._simulation.clear_contacts()
         self._goal = np.array(self.task.reset(self.np_random), np.float32)
+        if self._disturbance is not None:
+            self._disturbance.begin(self.np_random)
 
     def _advance(self, entries: list[float]) -> None:
+        if self._disturbance is not None:
+            entries = self._disturbance.act(entries, self.np_random)
         self.robot.act(entries)
         self._simulation.step()
 
@@ -269,8 +301,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         assert self._goal is not None
         robot = self.robot.observe()
         task = self.task.observe()
+        seen = np.array((*robot, *task), np.float32)
+        if self._disturbance is not None:
+            seen = self._disturbance.blur(seen, LARGEST)
         return {
-            "observation": np.array((*robot, *task), np.float32),
+            "observation": seen,
             "achieved_goal": np.array(self.task.achieved_goal(), np.float32),
             "desired_goal": self._goal.copy(),
         }
@@ -284,12 +319,15 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return np.asarray(distance < self.task.threshold, np.float32) - np.float32(1.0)
 
     def _identity(self) -> dict[str, Any]:
-        return {
+        identity: dict[str, Any] = {
             "robot": type(self.robot).__name__,
             "task": type(self.task).__name__,
             "control": self.robot.control,
             "reward": self.reward,
         }
+        if self._ranges:
+            identity["ranges"] = self._ranges
+        return identity
 
     def _check_open(self) -> None:
         if self._simulation.closed:
@@ -362,13 +400,13 @@ def make(
         task: Short name of the task, a key of `TASK_TYPES`.
         robot: Name of the robot, a key of `ROBOTS`.
         control: What an action displaces: `"ee"`, the end effector, or `"joints"`.
-        **kwargs: Those of :class:`ManipulationEnv`.
+        **kwargs: Those of :class:`ManipulationEnv`, and what the task's `quantities` name.
 
     Returns:
         The environment.
 
     Raises:
-        ValueError: A name is unknown, or the robot cannot do the task.
+        ValueError: A name is unknown, a value invalid, or the robot cannot do the task.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
@@ -381,9 +419,31 @@ def make(
             f"robot {robot!r} cannot do task {task!r}, which needs a gripper: "
             f"{task!r} can be done by {robots}, and {robot!r} can do {tasks}"
         )
+    valid = (*task_type.quantities, "robot", "control", *_ARGUMENTS)
+    for name in kwargs:
+        check_choice(f"an argument of {task_type.__name__}", name, valid)
+    ranges = {name: kwargs.pop(name) for name in task_type.quantities if name in kwargs}
     return ManipulationEnv(
-        robot_type(control, gripper=task_type.needs_gripper), task_type(), **kwargs
+        robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
+
+
+_ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]
+
+
+def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
+    """Check what :func:`make` takes beside choices and rendering, without making anything.
+
+    Args:
+        task: Short name of the task, a key of `TASK_TYPES`.
+        ranges: Keywords of the task's `quantities` and of `DISTURBANCES`.
+
+    Raises:
+        ValueError: A keyword is unknown or a value invalid.
+    """
+    task_type = TASK_TYPES[task]
+    read_ranges(task_type.__name__, {**task_type.quantities, **DISTURBANCES}, ranges)
+    task_type(**{name: given for name, given in ranges.items() if name not in DISTURBANCES})
 
 
 def able_robots(task: str) -> tuple[str, ...]:

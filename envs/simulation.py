@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +139,7 @@ class Simulation:
         self._finalizer = weakref.finalize(self, _disconnect, self._client)
         self._markers: list[_Marker] = []
         self._movable: list[int] = []
+        self._shapes: dict[tuple[float, ...], int] = {}
         self._ik_damping: dict[int, list[float]] = {}
         pybullet.setGravity(0.0, 0.0, -9.81, self._client)
         pybullet.setPhysicsEngineParameter(
@@ -229,9 +231,7 @@ class Simulation:
         Returns:
             The body.
         """
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=half_extents, physicsClientId=self._client
-        )
+        shape = self._shape(pybullet.GEOM_BOX, halfExtents=half_extents)
         visual = self._box_visual(half_extents, faces or [colour]) if self._visuals else -1
         return self._add_body(shape, visual, position, mass)
 
@@ -250,9 +250,7 @@ class Simulation:
         Returns:
             The body.
         """
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_CYLINDER, radius=radius, height=height, physicsClientId=self._client
-        )
+        shape = self._shape(pybullet.GEOM_CYLINDER, radius=radius, height=height)
         visual = -1
         if self._visuals:
             visual = pybullet.createVisualShape(
@@ -300,6 +298,20 @@ class Simulation:
             body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
         self._markers.append(_Marker(half_extents, colours, body))
         return len(self._markers) - 1
+
+    def remove(self, body: int) -> None:
+        """Take a movable body away for good."""
+        pybullet.removeBody(body, self._client)
+        self._movable.remove(body)
+
+    def _shape(self, kind: int, **size: Any) -> int:  # noqa: ANN401 (PyBullet's own arguments)
+        # PyBullet never frees the shape of a removed body, so the next body has the same one.
+        key = (kind, *np.ravel(list(size.values())).tolist())
+        if key not in self._shapes:
+            self._shapes[key] = pybullet.createCollisionShape(
+                kind, **size, physicsClientId=self._client
+            )
+        return self._shapes[key]
 
     def _add_body(self, shape: int, visual: int, position: Vector, mass: float) -> int:
         body: int = pybullet.createMultiBody(
@@ -354,6 +366,10 @@ class Simulation:
             physicsClientId=self._client,
         )
 
+    def set_mass(self, body: int, mass: float) -> None:
+        """Set the mass, in kilograms, of a movable body of one link, and its inertia with it."""
+        pybullet.changeDynamics(body, -1, mass=mass, physicsClientId=self._client)
+
     def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
         """Let links pass through everything, which saves looking for their contacts.
 
@@ -390,6 +406,20 @@ class Simulation:
             pybullet.resetBasePositionAndOrientation(
                 self._markers[marker].body, position, quaternion, self._client
             )
+
+    def resize_box_marker(self, marker: int, half_extents: Vector) -> None:
+        """Give a box marker another size; :meth:`move_marker` then puts it somewhere.
+
+        Args:
+            marker: The marker.
+            half_extents: Half its sides, in metres.
+        """
+        box = self._markers[marker]
+        if self._gui and tuple(half_extents) != tuple(np.ravel(box.size)):
+            pybullet.removeBody(box.body, self._client)
+            visual = self._box_visual(half_extents, box.colours)
+            box.body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
+        box.size = half_extents
 
     def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
         """Put joints somewhere, at rest."""

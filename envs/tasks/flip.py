@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
-from envs.tasks.loose_body import LooseBody
-from envs.tasks.table import add_table
+from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
+from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
-_HALF = 0.02
 _FACES = (
     (0.85, 0.15, 0.15),
     (0.95, 0.55, 0.1),
@@ -49,6 +50,15 @@ class Flip(Task):
     tables.
     """
 
+    quantities = MappingProxyType(
+        {
+            "object_x": Quantity(DRAWN, REACHED_X, "m"),
+            "object_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_size": GRIPPED_SIZE,
+            "object_mass": MASS,
+            "object_friction": FRICTION,
+        }
+    )
     observation_size = 13
     goal_size = 4
     threshold = 0.2
@@ -58,14 +68,13 @@ class Flip(Task):
         """Add the table, the cube and the goal's marker."""
         self._simulation = simulation
         add_table(simulation)
-        size, faces = (_HALF, _HALF, _HALF), [(*face, 1.0) for face in _FACES]
-        cube = simulation.add_box(size, (0.0, 0.0, _HALF), faces[0], mass=1.0, faces=faces)
-        self._cube = LooseBody(simulation, cube)
+        faces = [(*face, 1.0) for face in _FACES]
+        self._cube = Cube(simulation, self.ranges, faces)
         # Larger than the cube, because its faces are all there is to see of the goal.
         self._marker = simulation.add_box_marker((0.035, 0.035, 0.035), faces)
 
     def reset(self, generator: np.random.Generator) -> Vector:
-        """Draw the orientation and the cube's place."""
+        """Draw the orientation, the cube's place and what it is like."""
 
         def draw() -> list[float]:
             x, y, z, w = generator.normal(size=4).tolist()
@@ -75,9 +84,10 @@ class Flip(Task):
         goal = draw()
         while self.distance(np.array(goal), np.array(UPRIGHT)) < self.threshold:
             goal = draw()
-        x, y, _ = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)).tolist()
+        x, y, _ = draw_point((self.ranges["object_x"], self.ranges["object_y"], FLAT), generator)
+        self._cube.draw(generator)
         self._simulation.move_marker(self._marker, (0.1, 0.25, 0.2), goal)
-        self._cube.place((x, y, _HALF))
+        self._cube.place((x, y, self._cube.height))
         return goal
 
     def observe(self) -> Vector:

@@ -1,20 +1,34 @@
-"""A body that the robot moves about."""
+"""Bodies that the robot moves about."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from envs.randomisation import Interval, Quantity, draw
 from envs.simulation import UPRIGHT, Simulation, Vector, euler_angles
 
 LARGEST = 10.0
+BLUE = (0.13, 0.36, 0.78)
+
+MASS = Quantity((1.0, 1.0), (0.05, 10.0), "kg")
+FRICTION = Quantity((0.5, 0.5), (0.01, 2.0))
+CUBE_SIZE = Quantity((0.04, 0.04), (0.02, 0.1), "m")
+# The fingers open to 8 cm, and a cube is seldom straight between them.
+GRIPPED_SIZE = Quantity((0.04, 0.04), (0.02, 0.06), "m")
 
 
-class LooseBody:
-    """A movable body as a task sees it: placed at a reset, read once a step.
+class LooseBody(ABC):
+    """A movable body as a task sees it: drawn and placed at a reset, read once a step.
 
     Args:
-        simulation: Where the body is.
-        body: The body.
+        simulation: Where to put the body.
+        ranges: Where `object_size`, `object_mass` and `object_friction` lie.
 
     Attributes:
+        size: Its width in metres.
         position: At the last :meth:`observe`, in metres.
         quaternion: At the last :meth:`observe`.
     """
@@ -22,8 +36,49 @@ class LooseBody:
     position: Vector
     quaternion: Vector
 
-    def __init__(self, simulation: Simulation, body: int) -> None:
-        self._simulation, self._body = simulation, body
+    def __init__(self, simulation: Simulation, ranges: Mapping[str, Interval]) -> None:
+        self._simulation = simulation
+        self._sizes, self._masses, self._frictions = (
+            ranges[f"object_{name}"] for name in ("size", "mass", "friction")
+        )
+        self.size, mass, friction = self._sizes[0], self._masses[0], self._frictions[0]
+        self._body = self._add(mass)
+        simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
+
+    @property
+    def largest_size(self) -> float:
+        """The greatest width it can have in any episode, in metres."""
+        return self._sizes[1]
+
+    @property
+    @abstractmethod
+    def height(self) -> float:
+        """Height of its centre in metres, when it is placed on the table."""
+
+    @abstractmethod
+    def _add(self, mass: float) -> int:
+        """Put it into the simulation, as large as `size` says."""
+
+    def draw(self, generator: np.random.Generator) -> None:
+        """Draw the size, the mass and the friction of an episode, those that are not fixed.
+
+        Args:
+            generator: The episode's.
+        """
+        size, mass, friction = (
+            draw(interval, generator) for interval in (self._sizes, self._masses, self._frictions)
+        )
+        if self._sizes[0] != self._sizes[1]:
+            # PyBullet never frees a shape: as few as a tenth of a millimetre tells apart.
+            self.size = min(max(round(size, 4), self._sizes[0]), self._sizes[1])
+            self._simulation.remove(self._body)
+            self._body = self._add(mass)
+            self._simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
+            return
+        if self._masses[0] != self._masses[1]:
+            self._simulation.set_mass(self._body, mass)
+        if self._frictions[0] != self._frictions[1]:
+            self._simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
 
     def place(self, position: Vector) -> None:
         """Put the body somewhere, upright and at rest."""
@@ -44,3 +99,63 @@ class LooseBody:
             seen = tuple(min(max(entry, -LARGEST), LARGEST) for entry in seen)
         self.position = seen[:3]
         return seen
+
+
+class Cube(LooseBody):
+    """A cube; its size is its side.
+
+    Args:
+        simulation: Where to put the body.
+        ranges: Where `object_size`, `object_mass` and `object_friction` lie.
+        colours: One for all faces, or one each of those towards -x, x, -y, y, -z and z.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        ranges: Mapping[str, Interval],
+        colours: Sequence[Vector] = ((*BLUE, 1.0),),
+    ) -> None:
+        self._colours = colours
+        super().__init__(simulation, ranges)
+
+    @property
+    def height(self) -> float:
+        """Height of its centre in metres, when it lies on the table."""
+        return 0.5 * self.size
+
+    @property
+    def half_extents(self) -> Vector:
+        """Half its sides, in metres."""
+        return (self.height,) * 3
+
+    def _add(self, mass: float) -> int:
+        return self._simulation.add_box(
+            self.half_extents,
+            (0.0, 0.0, self.height),
+            self._colours[0],
+            mass=mass,
+            faces=self._colours,
+        )
+
+
+class Puck(LooseBody):
+    """A flat cylinder, half as high as wide; its size is its diameter.
+
+    Panda-gym drops it from as high as it is thick, and measures goals from there: at rest its
+    centre lies half its thickness lower.
+    """
+
+    @property
+    def height(self) -> float:
+        """Height in metres from which its centre falls."""
+        return 0.5 * self.size
+
+    def _add(self, mass: float) -> int:
+        return self._simulation.add_cylinder(
+            0.5 * self.size,
+            0.5 * self.size,
+            (0.0, 0.0, self.height),
+            (*BLUE, 1.0),
+            mass=mass,
+        )

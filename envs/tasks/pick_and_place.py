@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from types import MappingProxyType
 
 import numpy as np
 
-from envs.robots.robot import Robot
-from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import LooseBody
-from envs.tasks.table import add_table
-from envs.tasks.task import Task
-
-_HALF = 0.02
-_ON_TABLE = 0.3
+from envs.randomisation import Quantity, Range
+from envs.simulation import Vector
+from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
+from envs.tasks.one_body import CubeTask
+from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z
 
 
-class PickAndPlace(Task):
+class PickAndPlace(CubeTask):
     """Bring a cube of 4 cm and 1 kg to within 5 cm of a point, mostly one in the air.
 
     The cube is drawn uniformly from x, y in [-0.15, 0.15] m, the point likewise; with probability
@@ -39,41 +36,26 @@ class PickAndPlace(Task):
     tables.
     """
 
-    observation_size = 12
-    goal_size = 3
-    threshold = 0.05
+    quantities = MappingProxyType(
+        {
+            "goal_x": Quantity(DRAWN, REACHED_X, "m"),
+            "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "goal_z": Quantity((0.0, 0.2), REACHED_Z, "m"),
+            "object_x": Quantity(DRAWN, REACHED_X, "m"),
+            "object_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_size": GRIPPED_SIZE,
+            "object_mass": MASS,
+            "object_friction": FRICTION,
+        }
+    )
     needs_gripper = True
 
-    def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the cube and the goal's marker."""
-        self._simulation = simulation
-        add_table(simulation)
-        size, colour = (_HALF, _HALF, _HALF), (0.13, 0.36, 0.78, 1.0)
-        cube = simulation.add_box(size, (0.0, 0.0, _HALF), colour, mass=1.0)
-        self._cube = LooseBody(simulation, cube)
-        self._marker = simulation.add_box_marker(size, [(0.1, 0.8, 0.2, 0.6)])
+    def __init__(self, **given: Range) -> None:
+        super().__init__(**given)
+        # Who says how high wants no goals on the table beside those.
+        self._share_on_table = 0.0 if "goal_z" in given else 0.3
 
-    def reset(self, generator: np.random.Generator) -> Vector:
-        """Draw the point and the cube's place."""
-        x, y, z = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.2)).tolist()
-        on_table = generator.random() < _ON_TABLE
-        goal = [x, y, _HALF if on_table else _HALF + z]
-
-        def draw() -> list[float]:
-            x, y, _ = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)).tolist()
-            return [x, y, _HALF]
-
-        start = draw()
-        while math.dist(goal, start) < self.threshold:
-            start = draw()
-        self._simulation.move_marker(self._marker, goal)
-        self._cube.place(start)
-        return goal
-
-    def observe(self) -> Vector:
-        """Motion of the cube."""
-        return self._cube.observe()
-
-    def achieved_goal(self) -> Vector:
-        """Position of the cube."""
-        return self._cube.position
+    def _draw_goal(self, generator: np.random.Generator) -> Vector:
+        x, y, lift = super()._draw_goal(generator)
+        on_table = generator.random() < self._share_on_table
+        return (x, y, 0.0 if on_table else lift)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from types import MappingProxyType
 
-import numpy as np
-
-from envs.robots.robot import Robot
-from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import LooseBody
-from envs.tasks.table import add_table
-from envs.tasks.task import Task
-
-_HALF = 0.02
-_LOW, _HIGH = (-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)
+from envs.randomisation import Quantity
+from envs.tasks.loose_body import CUBE_SIZE, FRICTION, MASS
+from envs.tasks.one_body import CubeTask
+from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y
 
 
-class Push(Task):
+class Push(CubeTask):
     """Move a cube of 4 cm and 1 kg to within 5 cm of a point on the table; the gripper is closed.
 
     Cube and point are drawn uniformly from x, y in [-0.15, 0.15] m. Size, mass, ranges and
@@ -37,37 +31,14 @@ class Push(Task):
     Action: displacement of the end effector, or of the joints; see the robot's tables.
     """
 
-    observation_size = 12
-    goal_size = 3
-    threshold = 0.05
-
-    def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the cube and the goal's marker."""
-        self._simulation = simulation
-        add_table(simulation)
-        size, colour = (_HALF, _HALF, _HALF), (0.13, 0.36, 0.78, 1.0)
-        cube = simulation.add_box(size, (0.0, 0.0, _HALF), colour, mass=1.0)
-        self._cube = LooseBody(simulation, cube)
-        self._marker = simulation.add_box_marker(size, [(0.1, 0.8, 0.2, 0.6)])
-
-    def reset(self, generator: np.random.Generator) -> Vector:
-        """Draw the point and the cube's place."""
-
-        def draw() -> list[float]:
-            x, y, _ = generator.uniform(_LOW, _HIGH).tolist()
-            return [x, y, _HALF]
-
-        goal, start = draw(), draw()
-        while math.dist(goal, start) < self.threshold:
-            start = draw()
-        self._simulation.move_marker(self._marker, goal)
-        self._cube.place(start)
-        return goal
-
-    def observe(self) -> Vector:
-        """Motion of the cube."""
-        return self._cube.observe()
-
-    def achieved_goal(self) -> Vector:
-        """Position of the cube."""
-        return self._cube.position
+    quantities = MappingProxyType(
+        {
+            "goal_x": Quantity(DRAWN, REACHED_X, "m"),
+            "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_x": Quantity(DRAWN, REACHED_X, "m"),
+            "object_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_size": CUBE_SIZE,
+            "object_mass": MASS,
+            "object_friction": FRICTION,
+        }
+    )

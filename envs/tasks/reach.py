@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
+from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.table import add_table
+from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z, add_table
 from envs.tasks.task import Task
 
 
@@ -29,6 +32,13 @@ class Reach(Task):
     Action: displacement of the end effector, or of the joints; see the robot's tables.
     """
 
+    quantities = MappingProxyType(
+        {
+            "goal_x": Quantity(DRAWN, REACHED_X, "m"),
+            "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "goal_z": Quantity((0.0, 0.3), REACHED_Z, "m"),
+        }
+    )
     goal_size = 3
     threshold = 0.05
 
@@ -40,7 +50,7 @@ class Reach(Task):
 
     def reset(self, generator: np.random.Generator) -> Vector:
         """Draw a point."""
-        goal: list[float] = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.3)).tolist()
+        goal = draw_point([self.ranges[f"goal_{axis}"] for axis in "xyz"], generator)
         self._simulation.move_marker(self._marker, goal)
         return goal
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from types import MappingProxyType
 
-from envs.robots.robot import Robot
-from envs.simulation import Camera, Simulation, Vector
-from envs.tasks.loose_body import LooseBody
-from envs.tasks.table import add_table
-from envs.tasks.task import Task
-
-_RADIUS = 0.03
-# Panda-gym measures goals from 3 cm above the table and drops the puck, 3 cm high, from there: its
-# centre then lies 1.5 cm below every goal.
-_HEIGHT = 0.03
+from envs.randomisation import Quantity
+from envs.simulation import Camera, Simulation
+from envs.tasks.loose_body import MASS, LooseBody, Puck
+from envs.tasks.one_body import OneBodyTask
+from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, add_table
 
 
-class Slide(Task):
+class Slide(OneBodyTask):
     """Bring a slippery puck of 6 cm and 1 kg to within 5 cm of a point; the gripper is closed.
 
     The puck is drawn uniformly from x, y in [-0.15, 0.15] m, the point from x in [0.25, 0.55] m,
@@ -38,35 +33,20 @@ class Slide(Task):
     Action: displacement of the end effector, or of the joints; see the robot's tables.
     """
 
-    observation_size = 12
-    goal_size = 3
-    threshold = 0.05
+    quantities = MappingProxyType(
+        {
+            "goal_x": Quantity((0.25, 0.55), (REACHED_X[0], 0.55), "m"),
+            "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_x": Quantity(DRAWN, REACHED_X, "m"),
+            "object_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_size": Quantity((0.06, 0.06), (0.03, 0.1), "m"),
+            "object_mass": MASS,
+            "object_friction": Quantity((0.04, 0.04), (0.01, 2.0)),
+        }
+    )
     camera = Camera(target=(-0.05, 0.0, 0.12), distance=1.6)
 
-    def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add a longer table, the puck and the goal's marker."""
-        self._simulation = simulation
+    def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
         add_table(simulation, length=1.4, centre=-0.1)
-        puck = simulation.add_cylinder(
-            _RADIUS, _HEIGHT, (0.0, 0.0, _HEIGHT), (0.13, 0.36, 0.78, 1.0), mass=1.0
-        )
-        simulation.set_friction(puck, -1, sliding=0.04, turning=0.0)
-        self._puck = LooseBody(simulation, puck)
-        self._marker = simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))
-
-    def reset(self, generator: np.random.Generator) -> Vector:
-        """Draw the point and the puck's place."""
-        x, y, _ = generator.uniform((0.25, -0.15, 0.0), (0.55, 0.15, 0.0)).tolist()
-        goal = [x, y, _HEIGHT]
-        x, y, _ = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)).tolist()
-        self._simulation.move_marker(self._marker, goal)
-        self._puck.place((x, y, _HEIGHT))
-        return goal
-
-    def observe(self) -> Vector:
-        """Motion of the puck."""
-        return self._puck.observe()
-
-    def achieved_goal(self) -> Vector:
-        """Position of the puck."""
-        return self._puck.position
+        puck = Puck(simulation, self.ranges)
+        return puck, simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
+from envs.randomisation import Quantity, Range, check_room, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import LooseBody
-from envs.tasks.table import add_table
+from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_SIZE, MASS, Cube
+from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
-_HALF = 0.02
-_SIDE = 2.0 * _HALF
-_BLUE, _ORANGE = (0.13, 0.36, 0.78), (0.95, 0.55, 0.1)
+_ORANGE = (0.95, 0.55, 0.1)
+_LOWER_MASS = 2.0
 
 
 class Stack(Task):
@@ -48,42 +49,68 @@ class Stack(Task):
     tables.
     """
 
+    quantities = MappingProxyType(
+        {
+            "goal_x": Quantity(DRAWN, REACHED_X, "m"),
+            "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_x": Quantity(DRAWN, REACHED_X, "m"),
+            "object_y": Quantity(DRAWN, REACHED_Y, "m"),
+            "object_size": GRIPPED_SIZE,
+            "object_mass": MASS,
+            "object_friction": FRICTION,
+        }
+    )
     observation_size = 24
     goal_size = 6
     threshold = 0.1
     needs_gripper = True
     max_episode_steps = 100
 
+    def __init__(self, **given: Range) -> None:
+        super().__init__(**given)
+        self._size = self.ranges["object_size"][1]
+        check_room(
+            type(self).__name__,
+            self.ranges,
+            2,
+            self._fits,
+            f"its cubes start {self._size:g} m apart in x or y, and not at their goal",
+        )
+
     def load(self, simulation: Simulation, robot: Robot) -> None:
         """Add the table, the cubes and the goals' markers."""
         self._simulation = simulation
         add_table(simulation)
-        size, z = (_HALF, _HALF, _HALF), _HALF
-        lower = simulation.add_box(size, (0.0, 0.0, z), (*_BLUE, 1.0), mass=2.0)
-        upper = simulation.add_box(size, (0.5, 0.0, z), (*_ORANGE, 1.0), mass=1.0)
-        self._lower, self._upper = LooseBody(simulation, lower), LooseBody(simulation, upper)
-        self._markers = [simulation.add_box_marker(size, [(*_BLUE, 0.5)])]
-        self._markers += [simulation.add_box_marker(size, [(*_ORANGE, 0.5)])]
+        heavy = {} if "object_mass" in self.given else {"object_mass": (_LOWER_MASS,) * 2}
+        self._lower = Cube(simulation, {**self.ranges, **heavy}, [(*BLUE, 1.0)])
+        self._upper = Cube(simulation, self.ranges, [(*_ORANGE, 1.0)])
+        self._cubes = (self._lower, self._upper)
+        self._markers = [
+            simulation.add_box_marker(cube.half_extents, [(*colour, 0.5)])
+            for cube, colour in zip(self._cubes, (BLUE, _ORANGE), strict=True)
+        ]
 
     def reset(self, generator: np.random.Generator) -> Vector:
-        """Draw the point and the cubes' places."""
-
-        def draw() -> tuple[float, float]:
-            x, y, _ = generator.uniform((-0.15, -0.15, 0.0), (0.15, 0.15, 0.0)).tolist()
-            return x, y
-
-        def draw_cubes() -> tuple[tuple[float, ...], tuple[float, ...]]:
-            return (*draw(), _HALF), (*draw(), _HALF + _SIDE)
-
-        at = draw()
-        goal = (*at, _HALF, *at, _HALF + _SIDE)
-        lower, upper = draw_cubes()
-        while _above_each_other(lower, upper) or math.dist(goal, lower + upper) < self.threshold:
-            lower, upper = draw_cubes()
-        self._simulation.move_marker(self._markers[0], goal[:3])
-        self._simulation.move_marker(self._markers[1], goal[3:])
-        self._lower.place(lower)
-        self._upper.place(upper)
+        """Draw the point, the cubes' places and what they are like."""
+        goals, objects = (
+            (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
+        )
+        at, starts = draw_fit(
+            lambda: np.array(draw_point(goals, generator)[:2]),
+            lambda: np.array([draw_point(objects, generator)[:2] for _ in self._cubes]),
+            lambda starts, goal: bool(self._fits(starts, goal)),
+        )
+        for cube in self._cubes:
+            cube.draw(generator)
+        heights = (self._lower.height, self._lower.size + self._upper.height)
+        goal: list[float] = []
+        for cube, marker, start, height in zip(
+            self._cubes, self._markers, starts.tolist(), heights, strict=True
+        ):
+            cube.place((*start, height))
+            goal += [*at.tolist(), height]
+            self._simulation.resize_box_marker(marker, cube.half_extents)
+            self._simulation.move_marker(marker, goal[-3:])
         return goal
 
     def observe(self) -> Vector:
@@ -94,6 +121,10 @@ class Stack(Task):
         """Positions of the cubes."""
         return (*self._lower.position, *self._upper.position)
 
-
-def _above_each_other(lower: Vector, upper: Vector) -> bool:
-    return max(abs(lower[0] - upper[0]), abs(lower[1] - upper[1])) < _SIDE
+    def _fits(self, starts: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether cubes, shape (..., 2, 2), are beside each other and not at goals, (..., 2)."""
+        beside = np.abs(starts[..., 0, :] - starts[..., 1, :]).max(-1) >= self._size
+        offsets = starts - goal[..., None, :]
+        away = np.sqrt((offsets * offsets).sum((-1, -2))) >= self.threshold
+        fits: NDArray[np.bool_] = beside & away
+        return fits

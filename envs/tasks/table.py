@@ -1,8 +1,20 @@
-"""The table that the tasks share."""
+"""The table that the tasks share, and where on it things may be."""
 
 from __future__ import annotations
 
+from envs.randomisation import Interval
 from envs.simulation import Simulation
+
+DRAWN: Interval = (-0.15, 0.15)
+"""Where panda-gym draws most goals and objects from, in x and in y, in metres."""
+
+FLAT: Interval = (0.0, 0.0)
+"""The height of what lies on the table: panda-gym's generator draws that, too."""
+
+# Within these both robots come within 2 cm of any point up to 0.3 m above the table.
+REACHED_X: Interval = (-0.2, 0.15)
+REACHED_Y: Interval = (-0.25, 0.25)
+REACHED_Z: Interval = (0.0, 0.3)
 
 
 def add_table(simulation: Simulation, *, length: float = 1.1, centre: float = -0.3) -> None:

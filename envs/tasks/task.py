@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.randomisation import Interval, Quantity, Range, read_ranges
 from envs.robots.robot import Robot
 from envs.simulation import Camera, Simulation, Vector
 
@@ -14,7 +18,16 @@ from envs.simulation import Camera, Simulation, Vector
 class Task(ABC):
     """A goal-conditioned task, made before it is put into a simulation.
 
+    Args:
+        **given: Where the task's quantities lie: a number each, or a pair (low, high) to draw from.
+
+    Raises:
+        ValueError: A keyword is none of `quantities`, or a value is invalid.
+
     Attributes:
+        quantities: What keywords can set; a task without says nothing of it.
+        given: The keywords that were given and where their quantities lie.
+        ranges: Where each of `quantities` lies.
         observation_size: Number of entries of :meth:`observe`.
         goal_size: Number of entries of a goal.
         threshold: Distance to the goal below which the task is done.
@@ -23,12 +36,17 @@ class Task(ABC):
         camera: Where frames are rendered from unless the environment is told otherwise.
     """
 
+    quantities: ClassVar[Mapping[str, Quantity]] = MappingProxyType({})
     observation_size: int = 0
     goal_size: int
     threshold: float
     needs_gripper: bool = False
     max_episode_steps: int = 50
     camera: Camera = Camera()
+
+    def __init__(self, **given: Range) -> None:
+        self.ranges = read_ranges(type(self).__name__, self.quantities, given)
+        self.given: dict[str, Interval] = {name: self.ranges[name] for name in given}
 
     @abstractmethod
     def load(self, simulation: Simulation, robot: Robot) -> None:

@@ -13,7 +13,7 @@ import yaml
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, load_preset
 from agents.arguments import TrainArguments, resolve_config
-from agents.environments import make_training_envs
+from agents.environments import make_env, make_training_envs
 from agents.model import build_model, steps_per_update
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, StaircaseSchedule
 from tests.agents.small_runs import small_config
@@ -79,6 +79,19 @@ def test_a_config_survives_json_and_yaml(schedule: Any) -> None:
     assert RunConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
 
 
+def test_ranges_reach_every_environment_and_survive_json() -> None:
+    config = small_config("sac", env="push", env_kwargs={"object_mass": (2, 3.0), "goal_x": 0.1})
+
+    again = RunConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    made = make_env(again)
+    venv = make_training_envs(again)
+    for env in (made, venv.envs[0]):
+        assert env.unwrapped.task.given == {"object_mass": (2.0, 3.0), "goal_x": (0.1, 0.1)}
+    made.close()
+    venv.close()
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -98,6 +111,16 @@ def test_a_config_survives_json_and_yaml(schedule: Any) -> None:
         ({"schedule": 3e-4}, "schedule: "),
         ({"learning_rate": 3e-4}, "unknown config key 'learning_rate'"),
         ({"hyperparameters": ["gamma"]}, "hyperparameters must be a mapping"),
+        ({"env_kwargs": None}, "env_kwargs must be a mapping, got None"),
+        ({"env_kwargs": {"object_mass": 1}}, "env_kwargs: Reach takes goal_x, goal_y, goal_z, act"),
+        ({"env_kwargs": {"goal_w": 0.1}}, "did you mean 'goal_"),
+        ({"env_kwargs": {"goal_x": [0.2, 0.1]}}, "env_kwargs: goal_x must be a number, or a pair"),
+        ({"env_kwargs": {"action_latency": 0.5}}, "from 0 to 25 control periods, got 0.5"),
+        ({"env_kwargs": {"reward": "dense"}}, "got 'reward'"),
+        (
+            {"env": "push", "env_kwargs": {"goal_x": 0, "goal_y": 0, "object_x": 0, "object_y": 0}},
+            "env_kwargs: Push needs room",
+        ),
         ({"algo": "ppo"}, "her needs an off-policy algorithm, and ppo is not"),
         ({"action_noise": {"kind": "pink"}}, "unknown action_noise kind 'pink'"),
         ({"action_noise": {"kind": "normal", "sigma": 0}}, "sigma must be a positive number"),
@@ -146,6 +169,34 @@ def test_flags_go_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> 
 
     expected = StaircaseSchedule(1e-3, decay_steps=130, decay_rate=0.1, constant_steps=200)
     assert config == small_config("sac", expected, seed=5)
+
+
+def test_ranges_are_read_from_flags() -> None:
+    words = ("object_mass=0.5,2", "action_latency=1", "observation_noise=.01")
+    config = resolve_config(TrainArguments(env="push", env_kwargs=words))
+    assert config.env_kwargs == {
+        "object_mass": [0.5, 2],
+        "action_latency": 1,
+        "observation_noise": 0.01,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("object_mass",), "name=number or name=low,high, got 'object_mass'"),
+        (("object_mass=heavy",), "got 'object_mass=heavy'"),
+        (("object_mass=1,",), "got 'object_mass=1,'"),
+        (("object_mass=1", "object_mass=2"), "each name once"),
+        (("object_mas=1",), "--env-kwargs: Push takes goal_x"),
+        (("object_mass=2,1",), "--env-kwargs: object_mass must be"),
+    ],
+)
+def test_flags_that_are_no_ranges_are_refused(words: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_config(TrainArguments(env="push", env_kwargs=words))
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_run_file_is_a_config_file(tmp_path: Path) -> None:

@@ -46,6 +46,17 @@ CASES = {
         total_timesteps=400,
     ),
     "sac that pushes with the iiwa": small_config("sac", env="push", robot="iiwa"),
+    "sac that pushes any cube through noise": small_config(
+        "sac",
+        env="push",
+        env_kwargs={
+            "object_mass": [0.5, 2.0],
+            "object_size": [0.03, 0.05],
+            "action_noise": 0.1,
+            "action_latency": [0, 2],
+            "observation_noise": 0.01,
+        },
+    ),
     "ppo that stacks by joints": small_config("ppo", env="stack", control="joints"),
     "td3 without HER": small_config("td3", her=None),
     "ddpg without HER": small_config("ddpg", her=None),

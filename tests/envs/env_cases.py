@@ -33,7 +33,34 @@ REGISTERED = [
     if case[1] == DEFAULT or (case[2] == "ee") == (case[3] == "sparse")
 ]
 CUBES = [("cubes", robot, control, "sparse") for robot in ROBOTS for control in ("ee", "joints")]
-CASES = REGISTERED + CUBES
+# What is drawn anew in every episode must leave no trace either.
+RANDOMISED = {
+    "any cube": (
+        "bullet/Push-v0",
+        {
+            "object_size": (0.03, 0.06),
+            "object_mass": (0.3, 3.0),
+            "object_friction": (0.2, 1.0),
+            "action_noise": 0.1,
+            "action_latency": (0, 3),
+            "observation_noise": (0.0, 0.02),
+        },
+    ),
+    "any cubes": (
+        "bullet/Stack-v0",
+        {"object_size": (0.03, 0.05), "object_mass": (0.5, 2.0), "goal_x": 0.1},
+    ),
+    "any puck": (
+        "bullet/Slide-v0",
+        {"object_mass": (0.3, 3.0), "object_friction": (0.02, 0.2), "action_latency": 1},
+    ),
+}
+DRAWN = [
+    ("any cube", "panda", "ee", "sparse"),
+    ("any cubes", "iiwa", "ee", "sparse"),
+    ("any puck", "panda", "ee", "dense"),
+]
+CASES = REGISTERED + CUBES + DRAWN
 EVERY_TASK = [case for case in REGISTERED if case[1:] == (DEFAULT, "ee", "sparse")]
 
 
@@ -41,6 +68,8 @@ def make(case, **kwargs):
     name, robot, control, reward = case
     if name == "cubes":
         return envs.ManipulationEnv(ROBOTS[robot](control), StackedCubes(), reward=reward, **kwargs)
+    name, ranges = RANDOMISED.get(name, (name, {}))
+    kwargs = {**ranges, **kwargs}
     return gym.make(
         name, robot=robot, control=control, reward=reward, disable_env_checker=True, **kwargs
     )

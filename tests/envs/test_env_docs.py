@@ -4,12 +4,14 @@ import re
 
 import gymnasium as gym
 import numpy as np
+import pybullet
 import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
 import envs
 from benchmarks import scripted
+from envs.randomisation import DISTURBANCES
 from envs.robots import Panda
 from envs.tasks import Reach
 from tests.envs.env_cases import ROOT
@@ -95,6 +97,25 @@ def test_the_new_task_can_be_done(names):
         done += info["is_success"]
     assert done >= 7
     env.close()
+
+
+def test_the_heavier_new_task_draws_masses(names):
+    env = envs.ManipulationEnv(Panda("ee"), names["heavy"])
+    masses = []
+    for seed in range(20):
+        env.reset(seed=seed)
+        simulation = env._simulation
+        masses += [pybullet.getDynamicsInfo(simulation._movable[0], -1, simulation._client)[0]]
+    assert 0.5 <= min(masses) < 0.9 < 1.6 < max(masses) <= 2.0
+    with pytest.raises(ValueError, match="HeavyNudge takes object_mass, got 'object_size'"):
+        names["HeavyNudge"](object_size=0.1)
+    env.close()
+
+
+def test_the_table_lists_every_keyword():
+    quantities = [name for task in envs.TASK_TYPES.values() for name in task.quantities]
+    for name in {*quantities, *DISTURBANCES}:
+        assert f"| `{name}`" in TEXT
 
 
 def test_the_table_lists_every_task_and_robot():

@@ -147,6 +147,10 @@ MISTAKES = [
     (["--config", "nowhere.yaml"], "--config nowhere.yaml: No such file"),
     (["--env", "reach", "--held"], "--held needs --branch RUN"),
     (["--env", "reach", "--at-phase", "1"], "--at-phase needs --branch RUN"),
+    (
+        ["--env", "reach", "--env-kwargs", "object_mass=1"],
+        "--env-kwargs: Reach takes goal_x, goal_y",
+    ),
     (["--env", "reach", "--branch-length", "end"], "--branch-length needs"),
     (["--env", "reach", "--held-branches", "--branch-length", "long"], "valid: end, phase"),
     (["--branch", "latest"], "--branch needs --at-phase K"),
@@ -180,6 +184,7 @@ def test_a_mistake_is_answered_in_one_line_and_nothing_is_written(
         (["--seed", "3"], "--seed 3 contradicts"),
         (["--decay-rate", "0.9"], "--decay-rate 0.9 contradicts"),
         (["--total-timesteps", "400"], "--total-timesteps 400 contradicts"),
+        (["--env-kwargs", "goal_x=0.1"], "--env-kwargs {'goal_x': 0.1} contradicts"),
     ],
 )
 def test_resuming_with_other_flags_is_refused(
