@@ -42,6 +42,7 @@ class Slide(Task):
     goal_size = 3
     threshold = 0.05
     camera = Camera(target=(-0.05, 0.0, 0.12), distance=1.6)
+    pixels_camera = Camera((0.27, 0.0, 0.12), distance=0.84, yaw=90.0, pitch=-42.0)
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
         """Add a longer table, the puck and the goal's marker."""

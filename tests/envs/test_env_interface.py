@@ -263,7 +263,7 @@ def test_actions_beyond_the_range_are_clipped_and_precision_is_single(action):
     [
         ({"reward": "spars"}, "reward must be one of 'sparse', 'dense'.*mean 'sparse'"),
         ({"control": "joint"}, "control must be one of 'ee', 'joints'.*mean 'joints'"),
-        ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'human'"),
+        ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'depth_array'"),
         ({"robot": "pandas"}, "robot must be one of .*mean 'panda'"),
         ({"reward": None}, "reward must be one of"),
         ({"render_width": 0}, "at least one pixel"),
