@@ -30,6 +30,7 @@ CONFIG_FLAGS = (
     "reward",
     "robot",
     "control",
+    "observation",
     "device",
     "snapshot_every",
 )
@@ -82,6 +83,9 @@ class TrainArguments:
     """Robot: panda or iiwa."""
     control: Annotated[str | None, _preset] = None
     """What actions move: ee (end effector) or joints."""
+    observation: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: state)")] = None
+    """What the agent observes: state (numbers), pixels (a picture and the robot's own numbers) or
+    both."""
     device: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: cpu)")] = None
     """Torch device, cpu or cuda; bit-exactness is promised on cpu."""
     snapshot_every: Annotated[int | None, _preset] = None
@@ -179,7 +183,9 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
         elif arguments.config is not None:
             values = read_config_file(arguments.config)
         else:
-            values = load_preset(arguments.algo or "sac", str(arguments.env))
+            values = load_preset(
+                arguments.algo or "sac", str(arguments.env), arguments.observation or "state"
+            )
         values.update(given)
         values["schedule"] = changed_schedule(values.get("schedule", {}), arguments)
         config = RunConfig.from_dict(values)

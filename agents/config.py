@@ -14,6 +14,7 @@ from schedules import Schedule, schedule_from_dict
 
 REWARDS = ("sparse", "dense")
 CONTROLS = ("ee", "joints")
+OBSERVATIONS = ("state", "pixels", "both")
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
 
@@ -37,6 +38,8 @@ class RunConfig:
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
         robot: Robot that does it, a key of `envs.ROBOTS`.
         control: `"ee"` moves the end effector, `"joints"` the arm's joints.
+        observation: `"state"` is numbers, `"pixels"` a picture and what the robot knows of itself,
+            `"both"` all of that.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
         hyperparameters: Keyword arguments of the SB3 algorithm.
@@ -58,6 +61,7 @@ class RunConfig:
     reward: str = "sparse"
     robot: str = "panda"
     control: str = "ee"
+    observation: str = "state"
     device: str = "cpu"
     snapshot_every: int = 10_000
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +77,7 @@ class RunConfig:
             ("reward", REWARDS),
             ("robot", envs.ROBOTS),
             ("control", CONTROLS),
+            ("observation", OBSERVATIONS),
             ("device", DEVICES),
         ):
             value = getattr(self, name)
@@ -102,6 +107,10 @@ class RunConfig:
         for name in ("her", "action_noise"):
             if getattr(self, name) is not None and not off_policy:
                 raise ConfigError(f"{name} needs an off-policy algorithm, and {self.algo} is not")
+        if self.observation != "state" and "pixels" in (self.normalize or {}).get(
+            "norm_obs_keys", ()
+        ):
+            raise ConfigError("normalize norm_obs_keys: pixels are not normalised, SB3 scales them")
         if self.action_noise is not None:
             kind = self.action_noise.get("kind")
             if kind not in ("normal", "ornstein-uhlenbeck"):

@@ -11,7 +11,13 @@ from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 import envs
 from agents.config import ConfigError, RunConfig
@@ -58,7 +64,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
     """Makes one environment of a run, for training or for evaluation.
 
     Args:
-        config: The run; its `env`, `robot`, `reward` and `control` are used.
+        config: The run; its `env`, `robot`, `reward`, `control` and `observation` are used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
 
     Returns:
@@ -73,6 +79,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
             robot=config.robot,
             reward=config.reward,
             control=config.control,
+            observation=config.observation,
             disable_env_checker=True,
             **render,
         )
@@ -108,8 +115,14 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
     if config.normalize is None:
         return venv
+    normalize = dict(config.normalize)
+    if config.observation != "state":
+        # SB3 transposes too, but outside of VecNormalize, which then hands replay buffers pictures
+        # of the wrong shape.
+        venv = VecTransposeImage(venv)
+        normalize.setdefault("norm_obs_keys", ["observation", "achieved_goal", "desired_goal"])
     try:
-        return VecNormalize(venv, **config.normalize)
+        return VecNormalize(venv, **normalize)
     except (TypeError, ValueError) as error:
         venv.close()
         raise ConfigError(f"normalize: {error}") from error
