@@ -642,7 +642,7 @@ class Simulation:
 class _Sketch(Simulation):
     """The copy that is drawn coarsely: links of articulated bodies look as they collide.
 
-    The meshes that are meant to be seen have a hundred times as many faces, which at the size of
+    The meshes that are meant to be seen have thirty times as many faces, which at the size of
     pixel observations cannot be told apart.
     """
 
