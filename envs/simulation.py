@@ -680,15 +680,10 @@ def _connect(window: tuple[int, int] | None) -> int:
         with _silence():
             client: int = pybullet.connect(pybullet.DIRECT)
         return client
-    if sys.platform.startswith("linux") and not _display_answers():
-        # PyBullet would end the process.
-        display = os.environ.get("DISPLAY")
-        found = f"none answers at {display!r}" if display else "DISPLAY is not set"
-        raise RuntimeError(f"render_mode='human' needs a display, and {found}")
     width, height = window
     options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
     try:
-        with _silence():
+        with _display(), _silence():
             client = pybullet.connect(pybullet.GUI, options=options)
     except pybullet.error:
         raise RuntimeError("a process can have one window, and this one has it already") from None
@@ -697,17 +692,29 @@ def _connect(window: tuple[int, int] | None) -> int:
     return client
 
 
-def _display_answers() -> bool:
-    try:
+@contextlib.contextmanager
+def _display() -> Iterator[None]:
+    """Make sure that there is a display: without one, PyBullet ends the process.
+
+    The connection is held while PyBullet makes its own, because some servers start anew when the
+    last client leaves.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    name = os.environ.get("DISPLAY")
+    display = None
+    with contextlib.suppress(OSError):
         x11 = ctypes.CDLL("libX11.so.6")
-    except OSError:
-        return False
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    display = x11.XOpenDisplay(None)
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = x11.XOpenDisplay(None)
     if display is None:
-        return False
-    x11.XCloseDisplay(ctypes.c_void_p(display))
-    return True
+        found = f"none answers at {name!r}" if name else "DISPLAY is not set"
+        raise RuntimeError(f"render_mode='human' needs a display, and {found}")
+    try:
+        yield
+    finally:
+        x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
 def _disconnect(client: int) -> None:

@@ -284,5 +284,11 @@ def test_reset_takes_no_options():
 
 def test_a_window_without_a_display_is_refused(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(RuntimeError, match="display"):
+    with pytest.raises(RuntimeError, match=r"^render_mode='human' needs a display, and .*not set$"):
+        gym.make("bullet/Reach-v0", render_mode="human")
+
+
+def test_a_window_on_a_display_that_does_not_answer_is_refused(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(RuntimeError, match=r"^render_mode='human' needs a display.*at ':4711'$"):
         gym.make("bullet/Reach-v0", render_mode="human")
