@@ -30,6 +30,7 @@ CONFIG_FLAGS = (
     "reward",
     "robot",
     "control",
+    "observation",
     "env_kwargs",
     "device",
     "snapshot_every",
@@ -83,6 +84,9 @@ class TrainArguments:
     """Robot: panda or iiwa."""
     control: Annotated[str | None, _preset] = None
     """What actions move: ee (end effector) or joints."""
+    observation: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: state)")] = None
+    """What the agent observes: state (numbers), pixels (a picture and the robot's own numbers) or
+    both."""
     env_kwargs: Annotated[tuple[str, ...] | None, _preset] = None
     """What the task sets, or with a comma draws from in every episode, such as
     object_mass=0.5,2 action_noise=0.1; docs/environments.md lists the names."""
@@ -185,7 +189,9 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
         elif arguments.config is not None:
             values = read_config_file(arguments.config)
         else:
-            values = load_preset(arguments.algo or "sac", str(arguments.env))
+            values = load_preset(
+                arguments.algo or "sac", str(arguments.env), arguments.observation or "state"
+            )
         values.update(given)
         values["schedule"] = changed_schedule(values.get("schedule", {}), arguments)
         config = RunConfig.from_dict(values)

@@ -14,6 +14,7 @@ from schedules import Schedule, schedule_from_dict
 
 REWARDS = ("sparse", "dense")
 CONTROLS = ("ee", "joints")
+OBSERVATIONS = ("state", "pixels", "both")
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
 
@@ -37,6 +38,8 @@ class RunConfig:
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
         robot: Robot that does it, a key of `envs.ROBOTS`.
         control: `"ee"` moves the end effector, `"joints"` the arm's joints.
+        observation: `"state"` is numbers, `"pixels"` a picture and what the robot knows of itself,
+            `"both"` all of that.
         env_kwargs: What the task sets or draws in every episode, such as `object_mass`: a number or
             a pair each, by the names that `docs/environments.md` lists.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
@@ -60,6 +63,7 @@ class RunConfig:
     reward: str = "sparse"
     robot: str = "panda"
     control: str = "ee"
+    observation: str = "state"
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     snapshot_every: int = 10_000
@@ -76,6 +80,7 @@ class RunConfig:
             ("reward", REWARDS),
             ("robot", envs.ROBOTS),
             ("control", CONTROLS),
+            ("observation", OBSERVATIONS),
             ("device", DEVICES),
         ):
             value = getattr(self, name)
@@ -113,6 +118,10 @@ class RunConfig:
         for name in ("her", "action_noise"):
             if getattr(self, name) is not None and not off_policy:
                 raise ConfigError(f"{name} needs an off-policy algorithm, and {self.algo} is not")
+        if self.observation != "state" and "pixels" in (self.normalize or {}).get(
+            "norm_obs_keys", ()
+        ):
+            raise ConfigError("normalize norm_obs_keys: pixels are not normalised, SB3 scales them")
         if self.action_noise is not None:
             kind = self.action_noise.get("kind")
             if kind not in ("normal", "ornstein-uhlenbeck"):

@@ -11,7 +11,13 @@ from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 import envs
 from agents.config import ConfigError, RunConfig
@@ -67,6 +73,7 @@ def env_arguments(config: RunConfig) -> dict[str, Any]:
         "robot": config.robot,
         "reward": config.reward,
         "control": config.control,
+        "observation": config.observation,
         **config.env_kwargs,
     }
 
@@ -123,8 +130,14 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
     if config.normalize is None:
         return venv
+    normalize = dict(config.normalize)
+    if config.observation != "state":
+        # SB3 transposes too, but outside of VecNormalize, which then hands replay buffers pictures
+        # of the wrong shape.
+        venv = VecTransposeImage(venv)
+        normalize.setdefault("norm_obs_keys", ["observation", "achieved_goal", "desired_goal"])
     try:
-        return VecNormalize(venv, **config.normalize)
+        return VecNormalize(venv, **normalize)
     except (TypeError, ValueError) as error:
         venv.close()
         raise ConfigError(f"normalize: {error}") from error

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
+from agents.pixels import UnprivilegedExtractor
 from schedules import ProgressSchedule
 
 # What the config says elsewhere, or what a run cannot be continued with.
@@ -71,6 +72,9 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     arguments = deepcopy({"policy": "MultiInputPolicy", **config.hyperparameters})
     if isinstance(arguments.get("train_freq"), list):
         arguments["train_freq"] = tuple(arguments["train_freq"])
+    if config.observation == "pixels":
+        policy_kwargs = arguments.setdefault("policy_kwargs", {})
+        policy_kwargs.setdefault("features_extractor_class", UnprivilegedExtractor)
     if config.her is not None:
         if config.her.get("copy_info_dict"):
             raise ConfigError(
@@ -90,7 +94,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
             device=config.device,
             **arguments,
         )
-    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError) as error:
+    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError, MemoryError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason}") from error
     steps_per_update(model)

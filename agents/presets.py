@@ -13,16 +13,17 @@ from agents.choices import unknown_choice
 from agents.config import ConfigError
 
 
-def load_preset(algo: str, env: str) -> dict[str, Any]:
+def load_preset(algo: str, env: str, observation: str = "state") -> dict[str, Any]:
     """Reads the preset of an algorithm for an environment.
 
-    The environment's entry is laid over the algorithm's `default` entry: mappings such as
-    `hyperparameters` key by key, everything else as a whole. `schedule` counts as a whole,
-    because a boundary of one schedule means nothing in another.
+    The environment's entry is laid over the algorithm's `default` entry, and `pixels` over both if
+    there are any: mappings such as `hyperparameters` key by key, everything else as a whole.
+    `schedule` counts as a whole, because a boundary of one schedule means nothing in another.
 
     Args:
         algo: A key of `agents.ALGORITHMS`.
         env: Environment name; one without an entry of its own gets `default`.
+        observation: What the agent observes, as in `RunConfig`.
 
     Returns:
         Fields of a `RunConfig` by name, as `RunConfig.from_dict` takes them.
@@ -35,12 +36,13 @@ def load_preset(algo: str, env: str) -> dict[str, Any]:
     text = files("agents").joinpath(f"presets/{algo}.yaml").read_text(encoding="utf-8")
     entries = yaml.safe_load(text)
     preset: dict[str, Any] = {"env": env, "algo": algo, **entries["default"]}
-    for key, value in entries.get(env, {}).items():
-        if (
-            key != "schedule"
-            and isinstance(value, Mapping)
-            and isinstance(preset.get(key), Mapping)
-        ):
-            value = {**preset[key], **value}
-        preset[key] = value
+    for name in (env,) if observation == "state" else (env, "pixels"):
+        for key, value in entries.get(name, {}).items():
+            if (
+                key != "schedule"
+                and isinstance(value, Mapping)
+                and isinstance(preset.get(key), Mapping)
+            ):
+                value = {**preset[key], **value}
+            preset[key] = value
     return preset

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import inspect
 import math
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -20,9 +21,14 @@ from envs.robots import ROBOTS, Robot
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
 
-Observation: TypeAlias = dict[str, NDArray[np.float32]]
-RenderMode: TypeAlias = Literal["rgb_array", "human"]
+Observation: TypeAlias = dict[str, NDArray[Any]]
+RenderMode: TypeAlias = Literal[
+    "rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human"
+]
+Rendered: TypeAlias = NDArray[Any] | tuple[NDArray[np.uint8], NDArray[np.float32]]
 
+OBSERVATIONS = ("state", "pixels", "both")
+RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
 SNAPSHOT_VERSION = 1
 LARGEST = 10.0
 
@@ -37,9 +43,15 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         robot: The robot; it belongs to this environment alone.
         task: The task; it belongs to this environment alone.
         reward: `"sparse"`: 0 when the goal is reached, else -1. `"dense"`: minus the distance.
-        render_mode: None, `"rgb_array"` for frames without a display or `"human"` for a window.
-        render_width: Of a frame, in pixels.
-        render_height: Of a frame, in pixels.
+        observation: `"state"`: `observation` holds all that robot and task tell. `"pixels"`: it
+            holds only what the robot tells of itself, and there is a picture, `pixels`. `"both"`:
+            it holds all, and there is a picture.
+        pixels_size: Width and height of `pixels`.
+        pixels_camera: Where `pixels` are seen from; by default the task's.
+        render_mode: None, or what :meth:`render` returns: `"rgb_array"`, `"depth_array"`,
+            `"rgbd_tuple"` or `"segmentation_array"`, without a display, or `"human"` for a window.
+        render_width: Of a frame or the window, in pixels.
+        render_height: Of a frame or the window, in pixels.
         camera: Where frames are rendered from; by default the task's, farther back for a tall
             robot.
         action_noise: Standard deviation of the noise on what acts, in an action's own unit.
@@ -48,14 +60,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             their own units. Of these three a pair (low, high) is drawn from in every episode.
 
     Raises:
-        ValueError: `reward` or `render_mode` is unknown, a frame size is not positive, a noise or
-            the latency is invalid, or the task needs a gripper and the robot does not open and
-            close one.
+        ValueError: `reward`, `observation` or `render_mode` is unknown, a size is not positive, a
+            noise or the latency is invalid, or the task needs a gripper and the robot does not
+            open and close one.
         RuntimeError: `render_mode="human"` without a display.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium declares it so)
-        "render_modes": ["rgb_array", "human"],
+        "render_modes": list(RENDER_MODES),
         "render_fps": round(1 / CONTROL_PERIOD),
     }
 
@@ -65,6 +77,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         task: Task,
         *,
         reward: Literal["sparse", "dense"] = "sparse",
+        observation: Literal["state", "pixels", "both"] = "state",
+        pixels_size: int = 84,
+        pixels_camera: Camera | None = None,
         render_mode: RenderMode | None = None,
         render_width: int = 720,
         render_height: int = 480,
@@ -74,7 +89,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         observation_noise: Range = 0.0,
     ) -> None:
         check_choice("reward", reward, ("sparse", "dense"))
-        check_choice("render_mode", render_mode, (None, "rgb_array", "human"))
+        check_choice("observation", observation, OBSERVATIONS)
+        check_choice("render_mode", render_mode, (None, *RENDER_MODES))
+        if isinstance(pixels_size, bool) or not isinstance(pixels_size, int) or pixels_size < 1:
+            raise ValueError(f"pixels_size is a number of pixels, at least 1, got {pixels_size!r}")
         if render_width < 1 or render_height < 1:
             raise ValueError(
                 f"a frame needs at least one pixel, got {render_width}×{render_height}"
@@ -103,14 +121,19 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             },
         )
         self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
+        self.observation = observation
+        self.pixels_size = pixels_size
+        self.pixels_camera = pixels_camera or task.pixels_camera
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
-        self.observation_space = spaces.Dict(  # type: ignore[assignment]
-            {
-                "observation": spaces.Box(-LARGEST, LARGEST, (size,), np.float32),
-                "achieved_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
-                "desired_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
-            }
-        )
+        seen = robot.observation_size if observation == "pixels" else size
+        parts: dict[str, spaces.Space[Any]] = {
+            "observation": spaces.Box(-LARGEST, LARGEST, (seen,), np.float32),
+            "achieved_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
+            "desired_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
+        }
+        if observation != "state":
+            parts["pixels"] = spaces.Box(0, 255, (pixels_size, pixels_size, 3), np.uint8)
+        self.observation_space = spaces.Dict(parts)  # type: ignore[assignment]
         self._disturbance = (
             Disturbance(disturbances, robot.action_size, size)
             if any(map(any, disturbances.values()))
@@ -119,13 +142,20 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._ranges = {name: list(ends) for name, ends in task.given.items()}
         if self._disturbance is not None:
             self._ranges |= {name: list(ends) for name, ends in disturbances.items()}
-        self._simulation = Simulation(visuals=render_mode is not None, gui=render_mode == "human")
+        human = render_mode == "human"
+        self._simulation = Simulation(
+            visuals=render_mode is not None,
+            sketch=observation != "state",
+            window=(render_width, render_height) if human else None,
+        )
         robot.load(self._simulation)
         task.load(self._simulation, robot)
+        self._simulation.show(self.camera)
         self._goal: NDArray[np.float32] | None = None
         self._start: Mapping[str, Any] = {}
         self._actions: list[list[float]] = []
         self._running = False
+        self._due = 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -148,10 +178,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise ValueError(f"reset takes no options, got {sorted(options)}")
         super().reset(seed=seed)
         self._begin_episode()
-        observation = self._observe()
+        state = self._read()
         self._running = True
-        reached = self._distance(observation) < self.task.threshold
-        return observation, {"is_success": bool(reached)}
+        reached = self._distance(state) < self.task.threshold
+        return self._seen(state), {"is_success": bool(reached)}
 
     def step(
         self, action: NDArray[np.float32]
@@ -175,12 +205,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         entries = self._check_action(action)
         self._actions.append(entries)
         self._advance(entries)
-        observation = self._observe()
-        distance = self._distance(observation)
+        state = self._read()
+        distance = self._distance(state)
         terminated = bool(distance < self.task.threshold)
         self._running = not terminated
         reward = float(self._reward(distance))
-        return observation, reward, terminated, False, {"is_success": terminated}
+        if self.render_mode == "human":
+            self._wait()
+        return self._seen(state), reward, terminated, False, {"is_success": terminated}
 
     def compute_reward(
         self,
@@ -200,20 +232,33 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         return self._reward(self.task.distance(achieved_goal, desired_goal))
 
-    def render(self) -> NDArray[np.uint8] | None:
-        """Draw the scene.
+    def render(self) -> Rendered | None:
+        """Draw the scene, as `render_mode` says.
 
         Returns:
-            Frame of shape (render_height, render_width, 3) with `render_mode="rgb_array"`, else
-            None: the window draws itself.
+            `"rgb_array"`: a frame of shape (render_height, render_width, 3), 8-bit.
+            `"depth_array"`: distances along the camera's axis in metres, 32-bit, of shape
+            (render_height, render_width); 10 where there is nothing.
+            `"rgbd_tuple"`: both.
+            `"segmentation_array"`: the :class:`~envs.picture.Segment` of each pixel, 32-bit, of
+            shape (render_height, render_width).
+            Else None: a window draws itself.
 
         Raises:
             RuntimeError: The environment is closed.
         """
         self._check_open()
-        if self.render_mode != "rgb_array":
+        if self.render_mode in (None, "human"):
             return None
-        return self._simulation.render(self.camera, self.render_width, self.render_height)
+        size = self.render_width, self.render_height
+        in_colour = self.render_mode in ("rgb_array", "rgbd_tuple")
+        picture = self._simulation.picture(self.camera, *size, shadow=in_colour)
+        if self.render_mode == "depth_array":
+            return picture.depth
+        if self.render_mode == "segmentation_array":
+            return picture.segmentation
+        frame = picture.frame()
+        return frame if self.render_mode == "rgb_array" else (frame, picture.depth)
 
     def close(self) -> None:
         """Free the simulation. Closing twice is allowed."""
@@ -241,7 +286,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "actions": [list(entries) for entries in self._actions],
             "started": started,
             "running": self._running,
-            "digest": _digest(self._observe()) if started else "",
+            "digest": _digest(self._read()) if started else "",
         }
 
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
@@ -251,7 +296,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         The steps of the restored episode are as many as the snapshot has `actions`.
 
         Args:
-            data: What :meth:`snapshot` returned, from an environment made with the same arguments.
+            data: What :meth:`snapshot` returned, from an environment made with the same arguments;
+                those about pictures and `observation` may differ.
 
         Returns:
             The observation at the snapshot, or None if that was before the first reset.
@@ -269,18 +315,18 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             self._goal = None
             return None
         self._begin_episode()
-        observation = self._observe()
+        state = self._read()
         for entries in actions:
             self._advance(entries)
-            observation = self._observe()
+            state = self._read()
         self._actions = actions
-        if _digest(observation) != data["digest"]:
+        if _digest(state) != data["digest"]:
             raise RuntimeError(
                 "simulating the snapshot's actions again led to another state; "
                 "was it taken with another version of PyBullet or on another kind of machine?"
             )
         self._running = data["running"]
-        return observation
+        return self._seen(state)
 
     def _begin_episode(self) -> None:
         self._start = self.np_random.bit_generator.state
@@ -297,7 +343,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.act(entries)
         self._simulation.step()
 
-    def _observe(self) -> Observation:
+    def _read(self) -> Observation:
+        """The observation with all that robot and task tell, whatever the agent sees of it."""
         assert self._goal is not None
         robot = self.robot.observe()
         task = self.task.observe()
@@ -309,6 +356,20 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "achieved_goal": np.array(self.task.achieved_goal(), np.float32),
             "desired_goal": self._goal.copy(),
         }
+
+    def _seen(self, state: Observation) -> Observation:
+        """The observation as the agent sees it."""
+        if self.observation == "state":
+            return state
+        if self.observation == "pixels":
+            state["observation"] = state["observation"][: self.robot.observation_size].copy()
+        return {**state, "pixels": self._simulation.sketch(self.pixels_camera, self.pixels_size)}
+
+    def _wait(self) -> None:
+        """Let the control period pass, so that the window shows real time."""
+        now = time.monotonic()
+        time.sleep(max(self._due - now, 0.0))
+        self._due = max(self._due, now) + CONTROL_PERIOD
 
     def _distance(self, observation: Observation) -> NDArray[np.float64]:
         return self.task.distance(observation["achieved_goal"], observation["desired_goal"])

@@ -10,14 +10,18 @@ import contextlib
 import ctypes
 import os
 import sys
+import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+
+from envs.picture import FIELD_OF_VIEW, Marker, Picture, Segment
 
 
 @contextlib.contextmanager
@@ -85,9 +89,17 @@ PyBullet's default is far from converged after 20 iterations, and the arm's spee
 this pair follows the same path at a quarter of the cost.
 """
 
-_FIELD_OF_VIEW = 45.0
-_ZENITH = (206.0, 219.0, 234.0)
-_HORIZON = (240.0, 244.0, 248.0)
+_NEAR, _FAR = 0.1, 10.0
+_CLOSER = 0.55
+"""Share of a camera's distance at which the window's is.
+
+The window's field of view is 90°, and that cannot be changed. At 0.41 it would show exactly what a
+frame shows, in a perspective that bends everything.
+"""
+
+_WINDOW_BACKGROUND = (
+    "--background_color_red=0.9 --background_color_green=0.93 --background_color_blue=0.96"
+)
 
 
 @dataclass(frozen=True)
@@ -107,39 +119,38 @@ class Camera:
     pitch: float = -24.0
 
 
-@dataclass
-class _Marker:
-    size: float | Vector
-    colours: Sequence[Vector]
-    body: int
-    position: Vector = (0.0, 0.0, 0.0)
-    quaternion: Vector = UPRIGHT
-
-
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
     Args:
         visuals: Give bodies a visible shape. Costs loading time, changes no physics.
-        gui: Open PyBullet's window.
+        sketch: Keep a copy of the scene for :meth:`sketch`, whether or not there are `visuals`.
+        window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
-        RuntimeError: `gui` is asked for and no window can be opened.
+        RuntimeError: `window` is asked for and none can be opened.
     """
 
-    def __init__(self, *, visuals: bool = False, gui: bool = False) -> None:
-        self._visuals = visuals or gui
-        self._gui = gui
-        if gui and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-            raise RuntimeError("render_mode='human' needs a display, and DISPLAY is not set")
-        with _silence():
-            self._client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
-        if self._client < 0:
-            raise RuntimeError("PyBullet could not open its window")
+    def __init__(
+        self,
+        *,
+        visuals: bool = False,
+        sketch: bool = False,
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        self._gui = window is not None
+        self._visuals = visuals or self._gui
+        self._client = _connect(window)
         self._finalizer = weakref.finalize(self, _disconnect, self._client)
-        self._markers: list[_Marker] = []
+        # A copy of its own, so that it is drawn alike with and without frames or a window beside
+        # it. It is never stepped.
+        self._sketch = _Sketch() if sketch else None
+        self._markers: list[Marker] = []
         self._movable: list[int] = []
         self._shapes: dict[tuple[float, ...], int] = {}
+        self._joints: dict[int, list[int]] = {}
+        self._twins: dict[int, int] = {}
+        self._segments: dict[int, int] = {}
         self._ik_damping: dict[int, list[float]] = {}
         pybullet.setGravity(0.0, 0.0, -9.81, self._client)
         pybullet.setPhysicsEngineParameter(
@@ -148,19 +159,35 @@ class Simulation:
             solverResidualThreshold=SOLVER_RESIDUAL,
             physicsClientId=self._client,
         )
-        if gui:
-            pybullet.configureDebugVisualizer(
-                pybullet.COV_ENABLE_GUI, 0, physicsClientId=self._client
+        if self._gui:
+            # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
+            # drawn while it is being built takes ten times as long to build.
+            features = (
+                pybullet.COV_ENABLE_GUI,
+                pybullet.COV_ENABLE_RGB_BUFFER_PREVIEW,
+                pybullet.COV_ENABLE_DEPTH_BUFFER_PREVIEW,
+                pybullet.COV_ENABLE_SEGMENTATION_MARK_PREVIEW,
+                pybullet.COV_ENABLE_KEYBOARD_SHORTCUTS,
+                pybullet.COV_ENABLE_MOUSE_PICKING,
+                pybullet.COV_ENABLE_RENDERING,
             )
+            with _silence():
+                self._await_frame()
+                for feature in features:
+                    pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
 
     @property
     def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
+        """Whether :meth:`close` was called, or the window was closed."""
+        if self._gui and not pybullet.isConnected(self._client):
+            return True
         return not self._finalizer.alive
 
     def close(self) -> None:
         """Free the server. Closing twice is allowed."""
         self._finalizer()
+        if self._sketch is not None:
+            self._sketch.close()
 
     # Building
 
@@ -174,14 +201,19 @@ class Simulation:
         Returns:
             The body.
         """
-        path = str(Path(pybullet_data.getDataPath()) / file_name)
+        path = Path(pybullet_data.getDataPath()) / file_name
         flags = 0 if self._visuals else pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with _silence():
+        with self._loadable(path) as file, _silence():
             body: int = pybullet.loadURDF(
-                path, position, useFixedBase=True, flags=flags, physicsClientId=self._client
+                str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
         self._prepare_kinematics(body)
+        if self._sketch is not None:
+            self._twins[body] = self._sketch.load_urdf(file_name, position)
         return body
+
+    def _loadable(self, path: Path) -> contextlib.AbstractContextManager[Path]:
+        return contextlib.nullcontext(path)
 
     def load_sdf(self, file_name: str, position: Vector) -> int:
         """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
@@ -202,13 +234,17 @@ class Simulation:
         centre = [offset + at for offset, at in zip(centre, position, strict=True)]
         pybullet.resetBasePositionAndOrientation(body, centre, turn, self._client)
         self._prepare_kinematics(body)
+        if self._sketch is not None:
+            self._twins[body] = self._sketch.load_sdf(file_name, position)
         return body
 
     def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
-        movable = sum(kind != pybullet.JOINT_FIXED for kind in kinds)
-        self._ik_damping[body] = [IK_DAMPING] * movable
+        movable = [joint for joint in joints if kinds[joint] != pybullet.JOINT_FIXED]
+        self._joints[body] = movable
+        self._ik_damping[body] = [IK_DAMPING] * len(movable)
+        self._segments[body] = Segment.ROBOT
 
     def add_box(
         self,
@@ -218,6 +254,7 @@ class Simulation:
         *,
         mass: float = 0.0,
         faces: Sequence[Vector] = (),
+        background: bool = False,
     ) -> int:
         """Add a box.
 
@@ -227,13 +264,21 @@ class Simulation:
             colour: Red, green, blue and opacity in [0, 1].
             mass: In kilograms; 0 makes it immovable.
             faces: Colours of the faces towards -x, x, -y, y, -z and z; without, all have `colour`.
+            background: Whether it is background in a segmentation, rather than table or object.
 
         Returns:
             The body.
         """
         shape = self._shape(pybullet.GEOM_BOX, halfExtents=half_extents)
         visual = self._box_visual(half_extents, faces or [colour]) if self._visuals else -1
-        return self._add_body(shape, visual, position, mass)
+        body = self._add_body(shape, visual, position, mass)
+        if background:
+            self._segments[body] = Segment.BACKGROUND
+        if self._sketch is not None:
+            self._twins[body] = self._sketch.add_box(
+                half_extents, position, colour, mass=mass, faces=faces
+            )
+        return body
 
     def add_cylinder(
         self, radius: float, height: float, position: Vector, colour: Vector, *, mass: float
@@ -261,7 +306,12 @@ class Simulation:
                 specularColor=[0.0, 0.0, 0.0],
                 physicsClientId=self._client,
             )
-        return self._add_body(shape, visual, position, mass)
+        body = self._add_body(shape, visual, position, mass)
+        if self._sketch is not None:
+            self._twins[body] = self._sketch.add_cylinder(
+                radius, height, position, colour, mass=mass
+            )
+        return body
 
     def add_marker(self, radius: float, colour: Vector) -> int:
         """Add a sphere that is only seen: it is no body, and shines faintly through bodies.
@@ -279,7 +329,7 @@ class Simulation:
                 pybullet.GEOM_SPHERE, radius=radius, rgbaColor=colour, physicsClientId=self._client
             )
             body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
-        self._markers.append(_Marker(float(radius), [colour], body))
+        self._markers.append(Marker(float(radius), [colour], body))
         return len(self._markers) - 1
 
     def add_box_marker(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
@@ -296,13 +346,16 @@ class Simulation:
         if self._gui:
             visual = self._box_visual(half_extents, colours)
             body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
-        self._markers.append(_Marker(half_extents, colours, body))
+        self._markers.append(Marker(half_extents, colours, body))
         return len(self._markers) - 1
 
     def remove(self, body: int) -> None:
         """Take a movable body away for good."""
         pybullet.removeBody(body, self._client)
         self._movable.remove(body)
+        del self._segments[body]
+        if self._sketch is not None:
+            self._sketch.remove(self._twins.pop(body))
 
     def _shape(self, kind: int, **size: Any) -> int:  # noqa: ANN401 (PyBullet's own arguments)
         # PyBullet never frees the shape of a removed body, so the next body has the same one.
@@ -317,7 +370,12 @@ class Simulation:
         body: int = pybullet.createMultiBody(
             mass, shape, visual, position, physicsClientId=self._client
         )
+        self._segments[body] = Segment.TABLE
         if mass:
+            # A body that is put in place of a removed one shows as that did.
+            taken = {self._segments[other] for other in self._movable}
+            free = range(Segment.OBJECT, Segment.OBJECT + len(taken) + 1)
+            self._segments[body] = min(set(free) - taken)
             self._movable.append(body)
         return body
 
@@ -400,8 +458,9 @@ class Simulation:
 
     def move_marker(self, marker: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
         """Put a marker somewhere."""
-        self._markers[marker].position = position
-        self._markers[marker].quaternion = quaternion
+        self._markers[marker] = replace(
+            self._markers[marker], position=position, quaternion=quaternion
+        )
         if self._gui:
             pybullet.resetBasePositionAndOrientation(
                 self._markers[marker].body, position, quaternion, self._client
@@ -415,11 +474,12 @@ class Simulation:
             half_extents: Half its sides, in metres.
         """
         box = self._markers[marker]
+        body = box.body
         if self._gui and tuple(half_extents) != tuple(np.ravel(box.size)):
-            pybullet.removeBody(box.body, self._client)
+            pybullet.removeBody(body, self._client)
             visual = self._box_visual(half_extents, box.colours)
-            box.body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
-        box.size = half_extents
+            body = pybullet.createMultiBody(0.0, -1, visual, physicsClientId=self._client)
+        self._markers[marker] = replace(box, size=half_extents, body=body)
 
     def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
         """Put joints somewhere, at rest."""
@@ -429,10 +489,17 @@ class Simulation:
     # Moving
 
     def step(self) -> None:
-        """Advance by one control period."""
+        """Advance by one control period.
+
+        Raises:
+            RuntimeError: The window was closed meanwhile.
+        """
         client, step = self._client, pybullet.stepSimulation
-        for _ in range(SUBSTEPS):
-            step(client)
+        try:
+            for _ in range(SUBSTEPS):
+                step(client)
+        except pybullet.error:
+            raise RuntimeError("the window was closed") from None
 
     def drive_joints(
         self, body: int, joints: Sequence[int], targets: Vector, forces: Vector
@@ -515,23 +582,50 @@ class Simulation:
         )
         return angles
 
-    def render(self, camera: Camera, width: int, height: int) -> NDArray[np.uint8]:
-        """Draw the scene in software; needs no display.
+    # Seeing
+
+    def show(self, camera: Camera) -> None:
+        """Show the scene, now complete, in the window; without one nothing happens.
 
         Args:
             camera: Where to look from.
-            width: Of the frame, in pixels.
-            height: Of the frame, in pixels.
+        """
+        if not self._gui:
+            return
+        client = self._client
+        with _silence():
+            pybullet.resetDebugVisualizerCamera(
+                camera.distance * _CLOSER, camera.yaw, camera.pitch, camera.target, client
+            )
+            pybullet.configureDebugVisualizer(
+                pybullet.COV_ENABLE_RENDERING, 1, physicsClientId=client
+            )
+            self._await_frame()
+
+    def _await_frame(self) -> None:
+        # The window has a thread of its own, which prints before its first frames.
+        # Who wants it silent must wait for them.
+        pybullet.getCameraImage(
+            8, 8, renderer=pybullet.ER_BULLET_HARDWARE_OPENGL, physicsClientId=self._client
+        )
+
+    def picture(self, camera: Camera, width: int, height: int, *, shadow: bool = True) -> Picture:
+        """Draw the scene in software; needs no display, but `visuals`.
+
+        Args:
+            camera: Where to look from.
+            width: Of the picture, in pixels.
+            height: Of the picture, in pixels.
+            shadow: Whether bodies cast one, which takes about as long as everything else.
 
         Returns:
-            Frame of shape (height, width, 3).
+            What the camera sees.
         """
-        near, far = 0.1, 10.0
         view = pybullet.computeViewMatrixFromYawPitchRoll(
             camera.target, camera.distance, camera.yaw, camera.pitch, 0.0, 2
         )
-        projection = pybullet.computeProjectionMatrixFOV(_FIELD_OF_VIEW, width / height, near, far)
-        _, _, rgba, depth, _ = pybullet.getCameraImage(
+        projection = pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, width / height, _NEAR, _FAR)
+        _, _, rgba, depth, bodies = pybullet.getCameraImage(
             width,
             height,
             view,
@@ -541,21 +635,75 @@ class Simulation:
             lightAmbientCoeff=0.52,
             lightDiffuseCoeff=0.46,
             lightSpecularCoeff=0.1,
-            shadow=1,
+            shadow=int(shadow),
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
-        scene = np.asarray(rgba, np.float32).reshape(height, width, 4)[..., :3]
-        # The ground ends somewhere: let it fade into the sky behind the table.
-        depth = np.asarray(depth, np.float32).reshape(height, width, 1)
-        distance = far * near / (far - (far - near) * depth)
-        fading = min(1.25 * camera.distance, 1.7)
-        haze = np.clip((distance - 1.25 * camera.distance) / fading, 0.0, 1.0)
-        sky = np.linspace(_ZENITH, _HORIZON, height, dtype=np.float32)[:, None, :]
-        frame: NDArray[np.float32] = scene + haze * (sky - scene)
-        for marker in self._markers:
-            _draw_marker(frame, distance, np.reshape(view, (4, 4)), marker)
-        return frame.astype(np.uint8)
+        # PyBullet's depth is 0 at the near end of what it draws and 1 at the far end; where it
+        # draws nothing, the body is -1.
+        depth = np.asarray(depth, np.float32).reshape(height, width)
+        bodies = np.asarray(bodies, np.int32).reshape(height, width)
+        segments = np.full(max(self._segments, default=-1) + 2, Segment.BACKGROUND, np.int32)
+        for body, segment in self._segments.items():
+            segments[body] = segment
+        return Picture(
+            np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3].copy(),
+            np.where(bodies < 0, np.float32(_FAR), _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * depth)),
+            segments[bodies],
+            np.reshape(view, (4, 4)),
+            camera.distance,
+            tuple(self._markers),
+        )
+
+    def sketch(self, camera: Camera, size: int) -> NDArray[np.uint8]:
+        """Draw the bodies coarsely and fast; needs no display and no `visuals`, but a `sketch`.
+
+        Args:
+            camera: Where to look from.
+            size: Width and height, in pixels.
+
+        Returns:
+            Colours of shape (size, size, 3), without markers.
+        """
+        sketch = self._sketch
+        assert sketch is not None
+        for body in self._movable:
+            position, quaternion = pybullet.getBasePositionAndOrientation(body, self._client)
+            sketch.place(self._twins[body], position, quaternion)
+        for body, joints in self._joints.items():
+            sketch.place_joints(self._twins[body], joints, self.joint_positions(body, joints))
+        # At this size a shadow would be a pattern of stripes.
+        return sketch.picture(camera, size, size, shadow=False).colours
+
+
+class _Sketch(Simulation):
+    """The copy that is drawn coarsely: links of articulated bodies look as they collide.
+
+    The meshes that are meant to be seen have thirty times as many faces, which at the size of
+    pixel observations cannot be told apart.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(visuals=True)
+
+    @contextlib.contextmanager
+    def _loadable(self, path: Path) -> Iterator[Path]:
+        tree = ElementTree.parse(path)
+        for link in tree.iter("link"):
+            seen, felt = link.find("visual/geometry"), link.find("collision/geometry")
+            if seen is not None and felt is not None:
+                seen[:] = felt[:]
+        for mesh in tree.iter("mesh"):
+            file = path.parent / mesh.get("filename", "").removeprefix("package://")
+            if not file.exists():
+                # Who knows where PyBullet finds it: then as fine as it is.
+                yield path
+                return
+            mesh.set("filename", str(file))
+        with tempfile.TemporaryDirectory() as folder:
+            coarse = Path(folder) / path.name
+            tree.write(coarse)
+            yield coarse
 
 
 def euler_angles(quaternion: Vector) -> Vector:
@@ -564,70 +712,48 @@ def euler_angles(quaternion: Vector) -> Vector:
     return angles
 
 
+def _connect(window: tuple[int, int] | None) -> int:
+    if window is None:
+        with _silence():
+            client: int = pybullet.connect(pybullet.DIRECT)
+        return client
+    width, height = window
+    options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
+    try:
+        with _display(), _silence():
+            client = pybullet.connect(pybullet.GUI, options=options)
+    except pybullet.error:
+        raise RuntimeError("a process can have one window, and this one has it already") from None
+    if client < 0:
+        raise RuntimeError("PyBullet could not open its window")
+    return client
+
+
+@contextlib.contextmanager
+def _display() -> Iterator[None]:
+    """Make sure that there is a display: without one, PyBullet ends the process.
+
+    The connection is held while PyBullet makes its own, because some servers start anew when the
+    last client leaves.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    name = os.environ.get("DISPLAY")
+    display = None
+    with contextlib.suppress(OSError):
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = x11.XOpenDisplay(None)
+    if display is None:
+        found = f"none answers at {name!r}" if name else "DISPLAY is not set"
+        raise RuntimeError(f"render_mode='human' needs a display, and {found}")
+    try:
+        yield
+    finally:
+        x11.XCloseDisplay(ctypes.c_void_p(display))
+
+
 def _disconnect(client: int) -> None:
     with contextlib.suppress(pybullet.error), _silence():
         pybullet.disconnect(client)
-
-
-def _draw_marker(
-    frame: NDArray[np.float32],
-    distance: NDArray[np.float32],
-    view: NDArray[np.float64],
-    marker: _Marker,
-) -> None:
-    """Cast a ray through every pixel at a marker and tint the frame where it hits.
-
-    The software renderer knows no translucency, and as a body the marker would cast a shadow.
-
-    Args:
-        frame: Shape (height, width, 3), changed in place.
-        distance: Of what the frame shows, along the camera's axis, shape (height, width, 1).
-        view: PyBullet's view matrix, transposed.
-        marker: The marker.
-    """
-    height, width, _ = frame.shape
-    focal = 0.5 * height / np.tan(0.5 * np.radians(_FIELD_OF_VIEW))
-    ray = np.empty((height, width, 3))
-    ray[..., 0] = (np.arange(width) + 0.5 - 0.5 * width) / focal
-    ray[..., 1] = (0.5 * height - 0.5 - np.arange(height)[:, None]) / focal
-    ray[..., 2] = -1.0
-    cast = _cast_at_sphere if isinstance(marker.size, float) else _cast_at_box
-    hit, along, upward, face = cast(ray, view, marker)
-    colour = np.asarray(marker.colours)[face % len(marker.colours)]
-    tint = 255.0 * colour[:, :3] * (0.8 + 0.2 * upward[:, None])
-    opacity = np.where(along < distance[hit][:, 0], 1.0, 0.5) * colour[:, 3]
-    frame[hit] += (opacity[:, None] * (tint - frame[hit])).astype(np.float32)
-
-
-_Cast = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
-"""Which rays hit, and of each: how far along it, how far upward the surface faces, which face."""
-
-
-def _cast_at_sphere(ray: NDArray[np.float64], view: NDArray[np.float64], marker: _Marker) -> _Cast:
-    radius = float(np.max(marker.size))
-    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
-    # |along · ray - centre| = radius, solved for the nearer `along`.
-    square, mixed = (ray * ray).sum(-1), ray @ centre
-    discriminant = mixed * mixed - square * (centre @ centre - radius**2)
-    hit = discriminant > 0.0
-    along = (mixed[hit] - np.sqrt(discriminant[hit])) / square[hit]
-    upward = (along * ray[hit][:, 1] - centre[1]) / radius
-    return hit, along, upward, np.zeros(len(along), np.int64)
-
-
-def _cast_at_box(ray: NDArray[np.float64], view: NDArray[np.float64], marker: _Marker) -> _Cast:
-    centre = (np.array((*marker.position, 1.0)) @ view)[:3]
-    turn = np.reshape(pybullet.getMatrixFromQuaternion(marker.quaternion), (3, 3))
-    # Rows are the box's axes as the camera sees them.
-    axes = turn.T @ view[:3, :3]
-    direction, start = ray @ axes.T, -axes @ centre
-    half_extents = np.asarray(marker.size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = (-half_extents - start) / direction, (half_extents - start) / direction
-    entry = np.minimum(low, high)
-    along = entry.max(-1)
-    hit = along < np.maximum(low, high).min(-1)
-    axis = entry[hit].argmax(-1)
-    positive = np.take_along_axis(direction[hit], axis[:, None], 1)[:, 0] < 0.0
-    upward = np.where(positive, 1.0, -1.0) * axes[axis, 1]
-    return hit, along[hit], upward, 2 * axis + positive

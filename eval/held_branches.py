@@ -80,7 +80,7 @@ def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
     parent = branch.parent
     if parent is None or not _is_same(branch.path / parent.run, trunk.path):
         raise RunError("its run.json names another parent")
-    for name in ("env", "robot", "reward", "control"):
+    for name in ("env", "robot", "reward", "control", "observation"):
         if getattr(branch.config, name) != getattr(trunk.config, name):
             raise RunError(f"its {name} is not the parent's")
     if not 1 <= parent.phase < len(trunk.phases):

@@ -64,7 +64,8 @@ class Rollouts:
     device, would add floating-point numbers in another order.
 
     Args:
-        run: The run whose agents play; its task, reward and control are used.
+        run: The run whose agents play; its task, reward, control and observation
+            are used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 

@@ -45,6 +45,7 @@ class Slide(OneBodyTask):
         }
     )
     camera = Camera(target=(-0.05, 0.0, 0.12), distance=1.6)
+    pixels_camera = Camera((0.27, 0.0, 0.12), distance=0.84, yaw=90.0, pitch=-42.0)
 
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
         add_table(simulation, length=1.4, centre=-0.1)

@@ -34,6 +34,7 @@ class Task(ABC):
         needs_gripper: Whether the robot must be able to open and close its gripper.
         max_episode_steps: Steps after which `gymnasium.make` has an episode truncated.
         camera: Where frames are rendered from unless the environment is told otherwise.
+        pixels_camera: Where pixel observations are seen from, likewise.
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = MappingProxyType({})
@@ -43,6 +44,7 @@ class Task(ABC):
     needs_gripper: bool = False
     max_episode_steps: int = 50
     camera: Camera = Camera()
+    pixels_camera: Camera = Camera((0.08, 0.0, 0.15), distance=0.65, yaw=90.0, pitch=-42.0)
 
     def __init__(self, **given: Range) -> None:
         self.ranges = read_ranges(type(self).__name__, self.quantities, given)

@@ -27,8 +27,10 @@ ENTRIES = [
 
 @pytest.mark.parametrize(("algo", "env"), ENTRIES)
 def test_a_preset_is_a_staircase_that_builds(algo: str, env: str) -> None:
-    assert env in (*envs.TASKS, "default")
-    config = RunConfig.from_dict({**load_preset(algo, env), "env": "reach"})
+    assert env in (*envs.TASKS, "default", "pixels")
+    observation = "pixels" if env == "pixels" else "state"
+    preset = load_preset(algo, env, observation)
+    config = RunConfig.from_dict({**preset, "env": "reach", "observation": observation})
     venv = make_training_envs(config)
     model = build_model(config, venv)
     venv.close()
@@ -99,6 +101,11 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"algo": "sca"}, "unknown algo 'sca': did you mean 'sac'?"),
         ({"reward": "spars"}, "did you mean 'sparse'?"),
         ({"control": "joint"}, "did you mean 'joints'?"),
+        ({"observation": "pixel"}, "did you mean 'pixels'?"),
+        (
+            {"observation": "both", "normalize": {"norm_obs_keys": ["pixels"]}},
+            "norm_obs_keys: pixels are not normalised",
+        ),
         ({"device": "gpu"}, "valid: cpu, cuda"),
         ({"vec_env": "sub"}, "valid: dummy, subproc"),
         ({"total_timesteps": 0}, "total_timesteps must be from 1"),

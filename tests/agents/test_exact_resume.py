@@ -17,6 +17,8 @@ from agents.snapshots import read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from tests.agents.small_runs import small_config
 
+SEEING = {"policy_kwargs": {"net_arch": [16], "features_extractor_kwargs": {"cnn_output_dim": 8}}}
+
 CASES = {
     "sac with HER": small_config("sac"),
     "sac without HER": small_config("sac", her=None),
@@ -74,6 +76,22 @@ CASES = {
     ),
     "a2c": small_config("a2c", hyperparameters={"n_steps": 16}),
     "trpo": small_config("trpo"),
+    "sac with HER that pushes by pixels, normalised": small_config(
+        "sac",
+        env="push",
+        observation="pixels",
+        normalize={},
+        total_timesteps=200,
+        hyperparameters={**SEEING, "batch_size": 4, "train_freq": 4, "buffer_size": 170},
+    ),
+    "ppo by pixels with everything normalised": small_config(
+        "ppo",
+        observation="both",
+        normalize={"gamma": 0.95},
+        hyperparameters={**SEEING, "n_steps": 16, "batch_size": 16, "n_epochs": 1},
+        total_timesteps=160,
+        snapshot_every=32,
+    ),
 }
 
 CONTINUE = """

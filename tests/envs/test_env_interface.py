@@ -247,7 +247,7 @@ def test_actions_beyond_the_range_are_clipped_and_precision_is_single(action):
     [
         ({"reward": "spars"}, "reward must be one of 'sparse', 'dense'.*mean 'sparse'"),
         ({"control": "joint"}, "control must be one of 'ee', 'joints'.*mean 'joints'"),
-        ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'human'"),
+        ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'depth_array'"),
         ({"robot": "pandas"}, "robot must be one of .*mean 'panda'"),
         ({"reward": None}, "reward must be one of"),
         ({"render_width": 0}, "at least one pixel"),
@@ -268,5 +268,11 @@ def test_reset_takes_no_options():
 
 def test_a_window_without_a_display_is_refused(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(RuntimeError, match="display"):
+    with pytest.raises(RuntimeError, match=r"^render_mode='human' needs a display, and .*not set$"):
+        gym.make("bullet/Reach-v0", render_mode="human")
+
+
+def test_a_window_on_a_display_that_does_not_answer_is_refused(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(RuntimeError, match=r"^render_mode='human' needs a display.*at ':4711'$"):
         gym.make("bullet/Reach-v0", render_mode="human")

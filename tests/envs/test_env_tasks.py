@@ -292,7 +292,8 @@ def test_a_marker_shows_the_faces_of_a_box_turned_as_it(seed):
         else:
             marker = simulation.add_box_marker((0.1, 0.1, 0.1), FACES)
             simulation.move_marker(marker, (0.0, 0.0, 0.3), turn.tolist())
-        frames.append(simulation.render(Camera(target=(0.0, 0.0, 0.3), distance=0.8), 120, 90))
+        camera = Camera(target=(0.0, 0.0, 0.3), distance=0.8)
+        frames.append(simulation.picture(camera, 120, 90).frame())
         simulation.close()
     # Which of red, green and blue a face has is the same however it is lit.
     hues = [frame > 0.5 * frame.max(-1, keepdims=True) for frame in frames]
