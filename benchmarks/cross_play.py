@@ -1,6 +1,6 @@
 """How near the tasks are to panda-gym's, so that agents carry over.
 
-    python benchmarks/cross_play.py [--episodes 100]
+    python -m benchmarks.cross_play [--episodes 100]
 
 Matched episodes have the same goal and objects. First the same random actions are played on both
 sides of Reach without looking; then scripted controllers play by what they see.
@@ -15,11 +15,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import panda_gym  # noqa: F401 (registers its environments)
-import scripted
 from numpy.typing import NDArray
-from scripted import Controller
 
 import envs
+from benchmarks import scripted
+from benchmarks.scripted import Controller
 
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
 
