@@ -87,6 +87,9 @@ of all dampings this one makes 3 iterations go as far, to 4 %, at a sixth of the
 IK_RESIDUAL = 1e-4
 """Distance in metres at which the iterations end early; PyBullet's default."""
 
+# PyBullet's own bits for movable and immovable bodies, and one more.
+_MOVABLE, _STATIC, _ROBOT = 1, 2, 64
+
 _FIELD_OF_VIEW = 45.0
 _ZENITH = (206.0, 219.0, 234.0)
 _HORIZON = (240.0, 244.0, 248.0)
@@ -141,6 +144,7 @@ class Simulation:
         self._finalizer = weakref.finalize(self, _disconnect, self._client)
         self._markers: list[_Marker] = []
         self._movable: list[int] = []
+        self._filters: dict[tuple[int, int], tuple[int, int]] = {}
         self._ik_damping: dict[int, list[float]] = {}
         pybullet.setGravity(0.0, 0.0, -9.81, self._client)
         pybullet.setPhysicsEngineParameter(
@@ -208,8 +212,15 @@ class Simulation:
         self._prepare_kinematics(body)
         return body
 
+    def _filter(self, body: int, link: int, group: int, mask: int | None = None) -> None:
+        self._filters[body, link] = group, ~group if mask is None else mask
+        pybullet.setCollisionFilterGroupMask(body, link, *self._filters[body, link], self._client)
+
     def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
+        # Links of one robot never touch: not even to consider it saves time.
+        for link in (-1, *joints):
+            self._filter(body, link, _STATIC | _ROBOT if link == -1 else _ROBOT)
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
         movable = sum(kind != pybullet.JOINT_FIXED for kind in kinds)
         self._ik_damping[body] = [IK_DAMPING] * movable
@@ -313,6 +324,7 @@ class Simulation:
         )
         if mass:
             self._movable.append(body)
+            self._filter(body, -1, _MOVABLE, -1)
         return body
 
     def _box_visual(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
@@ -368,7 +380,7 @@ class Simulation:
             links: Indices of its links; -1 is the base.
         """
         for link in links:
-            pybullet.setCollisionFilterGroupMask(body, link, 0, 0, self._client)
+            self._filter(body, link, 0, 0)
 
     # Resetting
 
@@ -378,9 +390,16 @@ class Simulation:
         Bodies that are only teleported keep their old contact points, and the next episode would
         then depend on the last one. So the movable bodies are first taken far away from everything
         and from each other, and only :meth:`place` brings them back.
+
+        PyBullet also keeps a box around every link, wider than the link and of a size that depends
+        on its past. Bodies whose boxes overlap, or did so a while ago, are solved together, with
+        other bits than apart. Setting a link's filter makes its box anew, and once no boxes overlap
+        the rest is forgotten.
         """
         for index, body in enumerate(self._movable):
             self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
+        for (body, link), (group, mask) in self._filters.items():
+            pybullet.setCollisionFilterGroupMask(body, link, group, mask, self._client)
         pybullet.performCollisionDetection(self._client)
 
     def place(self, body: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
