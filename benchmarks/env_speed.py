@@ -1,11 +1,11 @@
 """Steps a second of every task, beside panda-gym's, alternating in one process on one core.
 
-    python -m benchmarks.env_speed [--rounds 15] [--steps 1000] [--tasks reach push]
+    python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push]
 
-Prints the rows of the table in docs/environments.md; takes about five minutes. Both sides get the
-same random actions through `gymnasium.make`; resets are included. The share of time outside
-PyBullet's `stepSimulation` is measured in rounds of their own, because timing every call slows it
-down; what the timing takes is measured too, and subtracted.
+Prints the table in docs/environments.md; takes about three minutes. Both sides get the same random
+actions through `gymnasium.make`; resets are included. Seconds are those of the processor, which
+other processes disturb less. The share of time outside PyBullet's `stepSimulation` is measured in
+rounds of their own, by timing the loop around it.
 """
 
 from __future__ import annotations
@@ -13,88 +13,50 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import pybullet
 
 import envs
 from benchmarks import peers
 
 
 def run(env: gym.Env[Any, Any], actions: np.ndarray) -> float:
-    """Seconds for all the actions, and the resets between them."""
-    start, over = time.perf_counter(), True
+    """Processor time in seconds for all the actions, and the resets between them."""
+    start, over = time.process_time(), True
     for action in actions:
         if over:
             env.reset()
         _, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-class Watch:
-    """A function with the seconds spent in its calls and their number."""
+def share_outside(env: gym.Env[Any, Any], simulation: Any, actions: np.ndarray) -> float:
+    """Share of the time not spent advancing the physics, which either side's `step` does."""
+    original, inside = simulation.step, 0.0
 
-    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
-        self.function, self.args = function, args
-        self.calls, self.seconds = 0, 0.0
+    def step() -> None:
+        nonlocal inside
+        start = time.process_time()
+        original()
+        inside += time.process_time() - start
 
-    def __call__(self, *_: Any, **__: Any) -> None:
-        start = time.perf_counter()
-        self.function(*self.args)
-        self.seconds += time.perf_counter() - start
-        self.calls += 1
-
-
-def watch_cost() -> tuple[float, float]:
-    """Seconds that watching adds to a call: in all, and of these counted as the function's."""
-
-    def nothing(*_: Any) -> None:
-        pass
-
-    def time_of(function: Callable[..., Any]) -> float:
-        start = time.perf_counter()
-        for _ in range(10_000):
-            function(0)
-        return (time.perf_counter() - start) / 10_000
-
-    bare = min(time_of(nothing) for _ in range(5))
-    watches = [Watch(nothing, 0) for _ in range(5)]
-    watched = min(time_of(watch) for watch in watches)
-    return watched - bare, min(watch.seconds / watch.calls for watch in watches) - bare
-
-
-@contextmanager
-def watched_physics(client: int) -> Iterator[Watch]:
-    """Watch `stepSimulation` of one PyBullet server."""
-    original = pybullet.stepSimulation
-    # PyBullet's own client class names its server to built-in functions alone.
-    pybullet.stepSimulation = watch = Watch(original, client)
+    simulation.step = step
     try:
-        yield watch
-    finally:
-        pybullet.stepSimulation = original
-
-
-def share_outside(env: gym.Env[Any, Any], client: int, actions: np.ndarray) -> float:
-    """Share of the time that is not spent in `stepSimulation`."""
-    added, counted = watch_cost()
-    with watched_physics(client) as watch:
         total = run(env, actions)
-    inside = watch.seconds - counted * watch.calls
-    return 1.0 - inside / (total - added * watch.calls)
+        return 1.0 - inside / total
+    finally:
+        del simulation.step
 
 
 def compare(task: str, control: str, rounds: int, steps: int) -> str:
     """Measure one task on both sides; a row of the table."""
     sides = {side: peers.make(side, task, control) for side in peers.SIDES}
-    clients = {
-        "ours": sides["ours"].unwrapped._simulation._client,
-        "panda-gym": sides["panda-gym"].unwrapped.sim.physics_client._client,
+    simulations = {
+        "ours": sides["ours"].unwrapped._simulation,
+        "panda-gym": sides["panda-gym"].unwrapped.sim,
     }
     generator = np.random.default_rng(0)
     rates: dict[str, list[float]] = {side: [] for side in sides}
@@ -108,7 +70,7 @@ def compare(task: str, control: str, rounds: int, steps: int) -> str:
             rates[side].append(steps / run(env, actions))
         if number % 3 == 0:
             for side, env in sides.items():
-                shares[side].append(share_outside(env, clients[side], actions))
+                shares[side].append(share_outside(env, simulations[side], actions))
     for env in sides.values():
         env.close()
     ours, peer = (statistics.median(rates[side]) for side in peers.SIDES)
@@ -124,8 +86,8 @@ def compare(task: str, control: str, rounds: int, steps: int) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--tasks", nargs="+", choices=envs.TASKS, default=list(envs.TASKS))
     args = parser.parse_args()
     # What PyBullet prints comes in between unless the table waits.
