@@ -14,20 +14,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import panda_gym  # noqa: F401 (registers its environments)
 from numpy.typing import NDArray
 
-import envs
-from benchmarks import scripted
+from benchmarks import peers, scripted
 from benchmarks.scripted import Controller
 
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
-
-
-def peer_id(task: str, control: str = "ee") -> str:
-    """Panda-gym's name of a task."""
-    suffix = "Joints" if control == "joints" else ""
-    return f"Panda{envs.TASK_TYPES[task].__name__}{suffix}-v3"
 
 
 def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any], float, bool]:
@@ -44,8 +36,7 @@ def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any
 
 def compare_random(control: str, episodes: int, hold: int) -> None:
     """Print how far apart the same random actions lead, while both episodes last."""
-    ours = gym.make(envs.TASKS["reach"], control=control)
-    peer = gym.make(peer_id("reach", control))
+    ours, peer = (peers.make(side, "reach", control) for side in peers.SIDES)
     generator = np.random.default_rng(0)
     deviations: list[NDArray[Any]] = []
     for seed in range(episodes):
@@ -78,7 +69,7 @@ def matched_seeds(task: str, episodes: int) -> list[int]:
 
     Where panda-gym lets an object start at its goal, it is drawn again here: those are left out.
     """
-    ours, peer = gym.make(envs.TASKS[task]), gym.make(peer_id(task))
+    ours, peer = (peers.make(side, task) for side in peers.SIDES)
     seeds: list[int] = []
     seed = 0
     while len(seeds) < episodes:
@@ -96,8 +87,8 @@ def compare_controller(
 ) -> None:
     """Print success and return of a scripted controller on matched episodes."""
     sides = {
-        "ours": gym.make(envs.TASKS[task], reward=reward),
-        "panda-gym": gym.make(peer_id(task), reward_type=reward),
+        "ours": peers.make("ours", task, reward=reward),
+        "panda-gym": peers.make("panda-gym", task, reward_type=reward),
     }
     for side, env in sides.items():
         results = [play(env, seed, lambda seen, _: controller(seen)) for seed in seeds]

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
-import envs
 from agents import RunConfig, load_preset
 from agents.environments import make_training_envs
 from agents.model import build_model
-from benchmarks.cross_play import matched_seeds, peer_id, play
+from benchmarks import peers
+from benchmarks.cross_play import matched_seeds, play
 from schedules.callback import StaircaseCallback
 
 TASKS = ("reach", "push", "pick_and_place")
@@ -32,7 +32,7 @@ TASKS = ("reach", "push", "pick_and_place")
 
 def peer_envs(config: RunConfig) -> VecEnv:
     """Panda-gym's counterpart of `make_training_envs`."""
-    venv = DummyVecEnv([partial(gym.make, peer_id(config.env))] * config.n_envs)
+    venv = DummyVecEnv([partial(peers.make, "panda-gym", config.env)] * config.n_envs)
     return venv if config.normalize is None else VecNormalize(venv, **config.normalize)
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     preset = load_preset(args.algo, args.task)
     config = RunConfig.from_dict({**preset, "seed": args.seed})
     seeds = matched_seeds(args.task, args.episodes)
-    ours, peer = gym.make(envs.TASKS[args.task]), gym.make(peer_id(args.task))
+    ours, peer = (peers.make(side, args.task) for side in peers.SIDES)
     print("| task | trained in | success here | there | return here | there |")
     for name, make_envs in (("panda-gym", peer_envs), ("here", make_training_envs)):
         venv = make_envs(config)

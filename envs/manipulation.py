@@ -372,12 +372,13 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._due = max(self._due, now) + CONTROL_PERIOD
 
     def _distance(self, observation: Observation) -> NDArray[np.float64]:
-        return self.task.distance(observation["achieved_goal"], observation["desired_goal"])
+        achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+        return self.task.distance(achieved.tolist(), desired.tolist())
 
     def _reward(self, distance: NDArray[np.float64]) -> NDArray[np.float32]:
         if self.reward == "dense":
-            return np.asarray(-distance, np.float32)
-        return np.asarray(distance < self.task.threshold, np.float32) - np.float32(1.0)
+            return (-distance).astype(np.float32)
+        return (distance < self.task.threshold).astype(np.float32) - np.float32(1.0)
 
     def _identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {

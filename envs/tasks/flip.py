@@ -13,7 +13,7 @@ from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
-from envs.tasks.task import Task
+from envs.tasks.task import Goals, Task, entries
 
 _FACES = (
     (0.85, 0.15, 0.15),
@@ -82,7 +82,7 @@ class Flip(Task):
             return [x / length, y / length, z / length, w / length]
 
         goal = draw()
-        while self.distance(np.array(goal), np.array(UPRIGHT)) < self.threshold:
+        while self.distance(goal, list(UPRIGHT)) < self.threshold:
             goal = draw()
         x, y, _ = draw_point((self.ranges["object_x"], self.ranges["object_y"], FLAT), generator)
         self._cube.draw(generator)
@@ -99,9 +99,7 @@ class Flip(Task):
         """Quaternion of the cube."""
         return self._cube.quaternion
 
-    def distance(
-        self, achieved_goal: NDArray[np.floating], desired_goal: NDArray[np.floating]
-    ) -> NDArray[np.float64]:
+    def distance(self, achieved_goal: Goals, desired_goal: Goals) -> NDArray[np.float64]:
         """Distance between quaternions, 1 - (a · b)²; a and -a are the same orientation.
 
         Args:
@@ -111,7 +109,9 @@ class Flip(Task):
         Returns:
             Shape (...).
         """
-        alike = np.multiply(achieved_goal, desired_goal, dtype=np.float64).sum(-1)
+        alike = 0.0
+        for achieved, desired in zip(entries(achieved_goal), entries(desired_goal), strict=True):
+            alike += achieved * desired
         # In single precision a quaternion can be a little longer than 1.
         distance: NDArray[np.float64] = np.maximum(1.0 - alike * alike, 0.0)
         return distance

@@ -5,7 +5,7 @@ import numpy as np
 import pybullet
 import pytest
 
-from envs.robots import iiwa, panda
+import envs
 
 
 def make(**kwargs):
@@ -108,20 +108,20 @@ def test_the_table_stops_the_hand():
     env.close()
 
 
-@pytest.mark.parametrize("robot", [panda, iiwa], ids=["panda", "iiwa"])
+@pytest.mark.parametrize("robot", envs.ROBOTS)
 def test_links_that_pass_through_everything_cannot_reach_the_table(robot):
-    env = make(robot=robot.__name__.split(".")[-1])
-    simulation, body = env.unwrapped._simulation, env.unwrapped.robot._body
-    client = simulation._client
-    limits = np.array([pybullet.getJointInfo(body, i, client)[8:10] for i in robot._ARM])
+    env = make(robot=robot)
+    simulation, arm = env.unwrapped._simulation, env.unwrapped.robot
+    client, body, joints = simulation._client, arm._body, arm.joints[:7]
+    limits = np.array([pybullet.getJointInfo(body, joint, client)[8:10] for joint in joints])
     generator = np.random.default_rng(0)
     lowest = np.inf
     for _ in range(2000):
         angles = generator.uniform(*limits.T)
         at_stop = generator.random(7) < 0.3
         angles[at_stop] = limits[at_stop, generator.integers(0, 2)]
-        simulation.place_joints(body, robot._ARM, angles)
-        for link in robot._SHOULDER[1:]:
+        simulation.place_joints(body, joints, angles)
+        for link in arm.shoulder[1:]:
             lowest = min(lowest, pybullet.getAABB(body, link, client)[0][2])
     assert lowest > 0.05
     env.close()

@@ -1,0 +1,106 @@
+"""What the 7-joint arms with a two-finger gripper have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from envs.robots.robot import Control, Robot
+from envs.simulation import Simulation, Vector
+
+BASE = (-0.6, 0.0, 0.0)
+"""Where the base stands."""
+
+_ARM = (0, 1, 2, 3, 4, 5, 6)
+_FLANGE = 6
+_REACH = 0.05
+_OPENING = 0.2
+
+
+class Arm(Robot):
+    """A 7-joint arm with a gripper of two fingers that points down.
+
+    A subclass is a model's numbers: it loads the model and says how the gripper's joints and its
+    opening belong together. Of the model, joint 0 to 6 are the arm's, and link 6 is the flange that
+    carries the gripper.
+
+    Attributes:
+        joints: Indices of all driven joints, the arm's first.
+        forces: Greatest torque in N·m, or force in N, of each.
+        rest: Angles of the arm's joints in the rest pose.
+        fingers: Indices of the two joints that tell how far the gripper is open.
+        tips: Indices of the links that touch what is held.
+        shoulder: Indices of links, -1 is the base, that cannot come near the table.
+        tool: The end effector in the flange's frame, in metres.
+        down: Quaternion of the flange when the gripper points down.
+        above: From the end effector to the flange when the gripper points down, in metres.
+    """
+
+    has_gripper = True
+    joints: ClassVar[tuple[int, ...]]
+    forces: ClassVar[tuple[float, ...]]
+    rest: ClassVar[tuple[float, ...]]
+    fingers: ClassVar[tuple[int, int]]
+    tips: ClassVar[tuple[int, int]]
+    shoulder: ClassVar[tuple[int, ...]]
+    tool: ClassVar[tuple[float, float, float]]
+    down: ClassVar[tuple[float, float, float, float]]
+    above: ClassVar[tuple[float, float, float]]
+
+    def __init__(self, control: Control = "ee", gripper: bool = False) -> None:
+        super().__init__(control, gripper)
+        self.action_size = (3 if control == "ee" else 7) + gripper
+        self.observation_size = 6 + gripper
+
+    def load(self, simulation: Simulation) -> None:
+        """Put the robot into the simulation."""
+        self._simulation = simulation
+        self._body = self.load_model(simulation)
+        for tip in self.tips:
+            simulation.set_friction(self._body, tip, sliding=1.0, turning=0.001)
+        simulation.ignore_contacts(self._body, self.shoulder)
+
+    @abstractmethod
+    def load_model(self, simulation: Simulation) -> int:
+        """Put the model into the simulation and return its body."""
+
+    @abstractmethod
+    def gripper_angles(self, opening: float) -> Vector:
+        """Positions of the driven joints after the arm's for an opening in metres, clipped."""
+
+    @abstractmethod
+    def opening(self, first: float, second: float) -> float:
+        """Opening of the gripper in metres when its fingers are at these positions."""
+
+    def reset(self) -> None:
+        """Return to the rest pose."""
+        rest = (*self.rest, *self.gripper_angles(0.0))
+        self._simulation.place_joints(self._body, self.joints, rest)
+        self._simulation.drive_joints(self._body, self.joints, rest, self.forces)
+
+    def act(self, action: Vector) -> None:
+        """Displace the motors' targets from where the robot is now."""
+        simulation, body = self._simulation, self._body
+        if self.control == "ee":
+            (x, y, z), (dx, dy, dz) = self.ee_position, self.above
+            # Below the table top no target can be reached, only pushed against.
+            flange = (
+                x + _REACH * action[0] + dx,
+                y + _REACH * action[1] + dy,
+                max(z + _REACH * action[2], 0.0) + dz,
+            )
+            arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
+        else:
+            angles = simulation.joint_positions(body, _ARM)
+            arm = [at + _REACH * by for at, by in zip(angles, action[:7], strict=True)]
+        opening = self._opening + _OPENING * action[-1] if self.gripper else 0.0
+        targets = (*arm, *self.gripper_angles(opening))
+        simulation.drive_joints(body, self.joints, targets, self.forces)
+
+    def observe(self) -> Vector:
+        """Position and velocity of the end effector, and the gripper's opening."""
+        self.ee_position, velocity = self._simulation.tool_motion(self._body, _FLANGE, self.tool)
+        if not self.gripper:
+            return (*self.ee_position, *velocity)
+        self._opening = self.opening(*self._simulation.joint_positions(self._body, self.fingers))
+        return (*self.ee_position, *velocity, self._opening)
