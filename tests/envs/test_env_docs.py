@@ -1,4 +1,4 @@
-"""The examples in docs/environments.md work."""
+"""The examples in docs/environments.md and docs/images.md work."""
 
 import re
 
@@ -16,7 +16,9 @@ from envs.robots import Panda
 from envs.tasks import Reach
 from tests.envs.env_cases import ROOT
 
-TEXT = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+TEXT = "".join(
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("environments.md", "images.md")
+)
 
 
 @pytest.fixture(scope="module")
