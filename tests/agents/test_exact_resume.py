@@ -33,6 +33,16 @@ CASES = {
         "sac", n_envs=2, vec_env="subproc", total_timesteps=400, snapshot_every=100
     ),
     "sac with normalised observations": small_config("sac", normalize={"norm_reward": False}),
+    "sac with fused optimizers, two updates a step of two environments": small_config(
+        "sac",
+        n_envs=2,
+        total_timesteps=400,
+        normalize={"norm_reward": False},
+        hyperparameters={
+            "gradient_steps": 2,
+            "policy_kwargs": {"net_arch": [16], "optimizer_kwargs": {"fused": True}},
+        },
+    ),
     "sac whose buffer comes round": small_config("sac", hyperparameters={"buffer_size": 170}),
     "sac without HER whose buffer comes round": small_config(
         "sac", her=None, n_envs=2, hyperparameters={"buffer_size": 180}, total_timesteps=400

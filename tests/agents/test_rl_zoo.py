@@ -95,7 +95,8 @@ def test_normalisation_is_passed_on(given: object, expected: object) -> None:
     assert "normalize" not in zoo_hyperparameters("ppo")["bullet/Reach-v0"]
 
 
-def test_robot_and_control_are_passed_on() -> None:
-    changed = {"robot": "iiwa", "control": "joints"}
-    config = RunConfig.from_dict({**load_preset("ppo", "reach"), **changed})
-    assert zoo_entry(config)["env_kwargs"] == {**changed, "reward": "dense"}
+def test_what_the_environment_is_made_with_is_passed_on() -> None:
+    changed = {"robot": "iiwa", "control": "joints", "observation": "both"}
+    noise = {"action_noise": 0.1}
+    config = RunConfig.from_dict({**load_preset("ppo", "reach"), **changed, "env_kwargs": noise})
+    assert zoo_entry(config)["env_kwargs"] == {**changed, **noise, "reward": "dense"}
