@@ -2,7 +2,7 @@
 
     python -m benchmarks.env_scaling [--steps 1000] [--environments 20]
 
-Prints the tables in docs/environments.md; takes about two minutes. Steps are those of Push with
+Prints the tables in docs/physics.md; takes about two minutes. Steps are those of Push with
 random actions, summed over SB3's vectors of environments, medians of alternating rounds. Memory is
 what a process grows by, per environment, frames not drawn. Frames are those of PickAndPlace.
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push]
 
-Prints the table in docs/environments.md; takes about three minutes. Both sides get the same random
+Prints the table in docs/physics.md; takes about three minutes. Both sides get the same random
 actions through `gymnasium.make`; resets are included. Seconds are those of the processor, which
 other processes disturb less. The share of time outside PyBullet's `stepSimulation` is measured in
 rounds of their own, by timing the loop around it.
