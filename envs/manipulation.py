@@ -61,8 +61,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     Raises:
         ValueError: `reward`, `observation` or `render_mode` is unknown, a size is not positive, a
-            noise or the latency is invalid, or the task needs a gripper and the robot does not
-            open and close one.
+            camera is none, a noise or the latency is invalid, or the task needs a gripper and the
+            robot does not open and close one.
         RuntimeError: `render_mode="human"` without a display.
     """
 
@@ -79,11 +79,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         reward: Literal["sparse", "dense"] = "sparse",
         observation: Literal["state", "pixels", "both"] = "state",
         pixels_size: int = 84,
-        pixels_camera: Camera | None = None,
+        pixels_camera: Camera | Mapping[str, Any] | None = None,
         render_mode: RenderMode | None = None,
         render_width: int = 720,
         render_height: int = 480,
-        camera: Camera | None = None,
+        camera: Camera | Mapping[str, Any] | None = None,
         action_noise: Range = 0.0,
         action_latency: Range = 0,
         observation_noise: Range = 0.0,
@@ -108,9 +108,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self.render_width = render_width
         self.render_height = render_height
-        self.camera = camera or dataclasses.replace(
+        back = dataclasses.replace(
             task.camera, distance=task.camera.distance * robot.camera_distance
         )
+        self.camera = _read_camera("camera", camera, back)
         disturbances = read_ranges(
             "an environment",
             DISTURBANCES,
@@ -123,7 +124,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
         self.observation = observation
         self.pixels_size = pixels_size
-        self.pixels_camera = pixels_camera or task.pixels_camera
+        self.pixels_camera = _read_camera("pixels_camera", pixels_camera, task.pixels_camera)
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
         seen = robot.observation_size if observation == "pixels" else size
         parts: dict[str, spaces.Space[Any]] = {
@@ -488,6 +489,19 @@ def make(
     return ManipulationEnv(
         robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
+
+
+def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:
+    # A spec that was written as JSON has a mapping in the camera's place.
+    if given is None or isinstance(given, Camera):
+        return given or default
+    try:
+        return Camera(**given)
+    except TypeError as error:
+        fields = ", ".join(field.name for field in dataclasses.fields(Camera))
+        raise ValueError(
+            f"{name} must be an envs.Camera or a mapping of its fields {fields}, got {given!r}"
+        ) from error
 
 
 _ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]

@@ -69,6 +69,22 @@ def test_another_camera_sees_another_picture():
     assert (np.abs(frames[0] - frames[1]).max(-1) > 30).mean() > 0.1
 
 
+def test_a_camera_survives_a_spec_written_as_json():
+    env = gym.make("bullet/Reach-v0", render_mode="rgb_array", camera=envs.Camera(yaw=90.0))
+    other = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    frames = []
+    for each in (env, other):
+        each.reset(seed=0)
+        frames.append(each.render())
+        each.close()
+    assert np.array_equal(*frames)
+
+
+def test_what_is_no_camera_is_refused():
+    with pytest.raises(ValueError, match="a mapping of its fields target, distance"):
+        gym.make("bullet/Reach-v0", camera={"zoom": 2.0})
+
+
 def test_without_a_render_mode_there_are_no_frames():
     env = gym.make("bullet/Reach-v0", disable_env_checker=True)
     env.reset(seed=0)
