@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
@@ -98,7 +99,8 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
             for key, value in arrays.items()
             if key.startswith(f"{name}.")
         }
-        setattr(model, name, parts or None)
+        present = getattr(model, name) or {}
+        setattr(model, name, {k: _laid_out(v, present.get(k, v)) for k, v in parts.items()} or None)
     model._last_episode_starts = arrays["_last_episode_starts"]
     if (distribution := _noise_distribution(model)) is not None:
         for name in _NOISE_MATRICES:
@@ -128,6 +130,17 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
     torch.set_rng_state(torch.as_tensor(arrays["generators.torch"]))
     if model.device.type == "cuda":
         torch.cuda.set_rng_state(torch.as_tensor(arrays["generators.cuda"]), model.device)
+
+
+def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:
+    """The values in the order in memory of an example.
+
+    A picture that was transposed lies there channel by channel at each pixel, and convolutions add
+    up in another order, to other bits, what lies otherwise.
+    """
+    array = np.empty_like(example)
+    array[...] = values
+    return array
 
 
 def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
