@@ -10,11 +10,11 @@ from typing import Any
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
+from envs.manipulation import OBSERVATIONS
 from schedules import Schedule, schedule_from_dict
 
 REWARDS = ("sparse", "dense")
 CONTROLS = ("ee", "joints")
-OBSERVATIONS = ("state", "pixels", "both")
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
 

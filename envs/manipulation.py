@@ -20,6 +20,7 @@ from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.robots import ROBOTS, Robot
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
+from envs.tasks.loose_body import LARGEST
 
 Observation: TypeAlias = dict[str, NDArray[Any]]
 RenderMode: TypeAlias = Literal[
@@ -30,7 +31,6 @@ Rendered: TypeAlias = NDArray[Any] | tuple[NDArray[np.uint8], NDArray[np.float32
 OBSERVATIONS = ("state", "pixels", "both")
 RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
 SNAPSHOT_VERSION = 1
-LARGEST = 10.0
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):

@@ -11,6 +11,8 @@ from envs.randomisation import Interval, Quantity, draw
 from envs.simulation import UPRIGHT, Simulation, Vector, euler_angles
 
 LARGEST = 10.0
+"""Greatest entry of an observation, in the entry's unit; greater ones are clipped."""
+
 BLUE = (0.13, 0.36, 0.78)
 
 MASS = Quantity((1.0, 1.0), (0.05, 10.0), "kg")
