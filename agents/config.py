@@ -44,8 +44,11 @@ class RunConfig:
             a pair each, by the names that `docs/environments.md` lists.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
+        training_env_kwargs: Laid over `env_kwargs` in training, and left out of evaluation: what
+            makes a task easier to learn and is no part of it.
         hyperparameters: Keyword arguments of the SB3 algorithm.
-        her: Keyword arguments of SB3's `HerReplayBuffer`; `None` trains without it.
+        her: Keyword arguments of `agents.hindsight.FilteredHerReplayBuffer`, the same as those of
+            SB3's `HerReplayBuffer`; `None` trains without it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
 
@@ -65,6 +68,7 @@ class RunConfig:
     control: str = "ee"
     observation: str = "state"
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    training_env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     snapshot_every: int = 10_000
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -92,19 +96,25 @@ class RunConfig:
         self._require_integer("seed", minimum=0, maximum=2**31 - 1)
         if not isinstance(self.schedule, Schedule):
             raise ConfigError(f"schedule must be a Schedule, got {self.schedule!r}")
-        for name in ("env_kwargs", "hyperparameters", "her", "action_noise", "normalize"):
-            value = getattr(self, name)
-            optional = name not in ("env_kwargs", "hyperparameters")
-            if not (isinstance(value, Mapping) or (value is None and optional)):
+        for name in ("env_kwargs", "training_env_kwargs", "hyperparameters"):
+            if not isinstance(value := getattr(self, name), Mapping):
                 raise ConfigError(f"{name} must be a mapping, got {value!r}")
-        try:
-            envs.check_ranges(self.env, self.env_kwargs)
-        except ValueError as error:
-            raise ConfigError(f"env_kwargs: {error}") from error
-        # JSON knows no tuples, and a run that was read again must be equal to itself.
-        ranges = {n: list(v) if isinstance(v, tuple) else v for n, v in self.env_kwargs.items()}
-        object.__setattr__(self, "env_kwargs", ranges)
+        for name in ("her", "action_noise", "normalize"):
+            if not isinstance(value := getattr(self, name), Mapping | None):
+                raise ConfigError(f"{name} must be a mapping, got {value!r}")
+        self._check_ranges("env_kwargs", self.env_kwargs)
+        self._check_ranges("training_env_kwargs", {**self.env_kwargs, **self.training_env_kwargs})
         self._check_combination()
+
+    def _check_ranges(self, name: str, ranges: Mapping[str, Any]) -> None:
+        try:
+            envs.check_ranges(self.env, ranges)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from error
+        # JSON knows no tuples, and a run that was read again must be equal to itself.
+        given = getattr(self, name).items()
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in given}
+        object.__setattr__(self, name, plain)
 
     def _require_integer(self, name: str, minimum: int, maximum: int) -> None:
         value = getattr(self, name)

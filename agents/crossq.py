@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 import torch
 from sb3_contrib import CrossQ
 from sb3_contrib.crossq.policies import CrossQPolicy
-from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import CombinedExtractor
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
+
+from agents.hindsight import FilteredHerReplayBuffer
 
 
 class JoinableDict(dict[str, torch.Tensor]):
@@ -60,8 +61,8 @@ class JoinableReplayBuffer(_JoinableSamples):
     """SB3's `DictReplayBuffer` with joinable samples."""
 
 
-class JoinableHerReplayBuffer(_JoinableSamples, HerReplayBuffer):
-    """SB3's `HerReplayBuffer` with joinable samples."""
+class JoinableHerReplayBuffer(_JoinableSamples, FilteredHerReplayBuffer):
+    """`FilteredHerReplayBuffer` with joinable samples."""
 
 
 class MultiInputCrossQPolicy(CrossQPolicy):
@@ -80,6 +81,6 @@ class MultiInputCrossQ(CrossQ):
     }
 
     def _setup_model(self) -> None:
-        with_her = self.replay_buffer_class is HerReplayBuffer
+        with_her = self.replay_buffer_class is FilteredHerReplayBuffer
         self.replay_buffer_class = JoinableHerReplayBuffer if with_her else JoinableReplayBuffer
         super()._setup_model()

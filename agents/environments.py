@@ -60,11 +60,12 @@ class SnapshotMonitor(Monitor):
         return wrapper
 
 
-def env_arguments(config: RunConfig) -> dict[str, Any]:
+def env_arguments(config: RunConfig, *, training: bool) -> dict[str, Any]:
     """What a run's environments are made with, beside their id.
 
     Args:
         config: The run.
+        training: Whether they are to train in, or to evaluate in.
 
     Returns:
         Keyword arguments of `gymnasium.make`.
@@ -75,14 +76,16 @@ def env_arguments(config: RunConfig) -> dict[str, Any]:
         "control": config.control,
         "observation": config.observation,
         **config.env_kwargs,
+        **(config.training_env_kwargs if training else {}),
     }
 
 
-def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN401
+def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> SnapshotMonitor:  # noqa: ANN401
     """Makes one environment of a run, for training or for evaluation.
 
     Args:
         config: The run.
+        training: Whether it is to train in.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
 
     Returns:
@@ -94,7 +97,7 @@ def make_env(config: RunConfig, **render: Any) -> SnapshotMonitor:  # noqa: ANN4
     try:
         env = gym.make(
             envs.TASKS[config.env],
-            **env_arguments(config),
+            **env_arguments(config, training=training),
             disable_env_checker=True,
             **render,
         )
@@ -109,7 +112,7 @@ def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
         # environments to take the last snapshot, and ends them itself.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-    return make_env(config)
+    return make_env(config, training=True)
 
 
 def make_training_envs(config: RunConfig) -> VecEnv:

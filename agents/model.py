@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import (
     ActionNoise,
@@ -24,6 +23,7 @@ from torch.optim import Optimizer
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
+from agents.hindsight import FilteredHerReplayBuffer
 from agents.pixels import UnprivilegedExtractor
 from schedules import ProgressSchedule
 
@@ -80,7 +80,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
             raise ConfigError(
                 "her copy_info_dict is not supported: infos are not part of a snapshot"
             )
-        arguments["replay_buffer_class"] = HerReplayBuffer
+        arguments["replay_buffer_class"] = FilteredHerReplayBuffer
         arguments["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:
         arguments["action_noise"] = _action_noise(

@@ -181,7 +181,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._begin_episode()
         state = self._read()
         self._running = True
-        reached = self._distance(state) < self.task.threshold
+        reached = self._reached(self._distance(state))
         return self._seen(state), {"is_success": bool(reached)}
 
     def step(
@@ -208,7 +208,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._advance(entries)
         state = self._read()
         distance = self._distance(state)
-        terminated = bool(distance < self.task.threshold)
+        terminated = bool(self._reached(distance))
         self._running = not terminated
         reward = float(self._reward(distance))
         if self.render_mode == "human":
@@ -232,6 +232,24 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Shape (...).
         """
         return self._reward(self.task.distance(achieved_goal, desired_goal))
+
+    def compute_terminated(
+        self,
+        achieved_goal: NDArray[np.floating],
+        desired_goal: NDArray[np.floating],
+        info: object = None,
+    ) -> NDArray[np.bool_]:
+        """Whether achieving one goal while another was desired ends the episode.
+
+        Args:
+            achieved_goal: Shape (..., goal_size).
+            desired_goal: Shape (..., goal_size).
+            info: Not needed; hindsight replay passes one dictionary a goal.
+
+        Returns:
+            Shape (...).
+        """
+        return self._reached(self.task.distance(achieved_goal, desired_goal))
 
     def render(self) -> Rendered | None:
         """Draw the scene, as `render_mode` says.
@@ -376,10 +394,13 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         achieved, desired = observation["achieved_goal"], observation["desired_goal"]
         return self.task.distance(achieved.tolist(), desired.tolist())
 
+    def _reached(self, distance: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return distance < self.task.threshold
+
     def _reward(self, distance: NDArray[np.float64]) -> NDArray[np.float32]:
         if self.reward == "dense":
             return (-distance).astype(np.float32)
-        return (distance < self.task.threshold).astype(np.float32) - np.float32(1.0)
+        return self._reached(distance).astype(np.float32) - np.float32(1.0)
 
     def _identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {

@@ -62,15 +62,17 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
         **config.hyperparameters,
         "n_timesteps": config.total_timesteps,
         "n_envs": config.n_envs,
-        "env_kwargs": env_arguments(config),
+        "env_kwargs": env_arguments(config, training=True),
         "learning_rate": config.schedule(0),
         "callback": [{"agents.rl_zoo.FollowSchedule": {"schedule": config.schedule.to_dict()}}],
         # The Zoo evaluates strings; as a list, these would not be what SB3's Monitor takes.
         "monitor_kwargs": "dict(info_keywords=('is_success',))",
     }
     if config.her is not None:
-        # A string here too: `rl_zoo3.enjoy` looks for this word.
-        entry["replay_buffer_class"] = "HerReplayBuffer"
+        # The Zoo evaluates this string too, and `rl_zoo3.enjoy` looks for "HerReplayBuffer" in it.
+        entry["replay_buffer_class"] = (
+            "importlib.import_module('agents.hindsight').FilteredHerReplayBuffer"
+        )
         entry["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:
         entry["noise_type"] = config.action_noise["kind"]

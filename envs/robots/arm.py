@@ -15,6 +15,8 @@ _ARM = (0, 1, 2, 3, 4, 5, 6)
 _FLANGE = 6
 _REACH = 0.05
 _OPENING = 0.2
+# They bring the hand to within 2 mm of any place above the table.
+_GRASP_ITERATIONS = 8
 
 
 class Arm(Robot):
@@ -77,6 +79,17 @@ class Arm(Robot):
         rest = (*self.rest, *self.gripper_angles(0.0))
         self._simulation.place_joints(self._body, self.joints, rest)
         self._simulation.drive_joints(self._body, self.joints, rest, self.forces)
+
+    def grasp(self, position: Vector, width: float) -> None:
+        """Put the end effector somewhere, with the gripper about to close on what is between."""
+        simulation, body = self._simulation, self._body
+        (x, y, z), (dx, dy, dz) = position, self.above
+        for _ in range(_GRASP_ITERATIONS):
+            flange = (x + dx, y + dy, z + dz)
+            arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
+            simulation.place_joints(body, self.joints, (*arm, *self.gripper_angles(width)))
+        closed = (*arm, *self.gripper_angles(0.0))
+        simulation.drive_joints(body, self.joints, closed, self.forces)
 
     def act(self, action: Vector) -> None:
         """Displace the motors' targets from where the robot is now."""

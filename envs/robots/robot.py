@@ -52,6 +52,17 @@ class Robot(ABC):
         Nothing of what happened before may survive: joints are placed at rest and motors set anew.
         """
 
+    def grasp(self, position: Vector, width: float) -> None:
+        """Put the end effector somewhere, with the gripper about to close on what is between.
+
+        A robot with a gripper must have this.
+
+        Args:
+            position: About where, in metres; :meth:`observe` tells exactly.
+            width: Of what is to be held, in metres.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it grasps")
+
     @abstractmethod
     def act(self, action: Vector) -> None:
         """Set the motors for the coming control period.

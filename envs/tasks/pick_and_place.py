@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 
 import numpy as np
 
-from envs.randomisation import Quantity, Range
-from envs.simulation import Vector
+from envs.randomisation import Interval, Quantity, Range, draw, draw_point
+from envs.robots.robot import Robot
+from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
 from envs.tasks.one_body import CubeTask
 from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z
+
+_LIFT: Interval = (0.0, 0.2)
+# The hand comes closer than this to where it should be, in metres.
+_GRASP_MARGIN = 0.005
 
 
 class PickAndPlace(CubeTask):
@@ -20,6 +26,11 @@ class PickAndPlace(CubeTask):
     0.3 it lies on the table, else up to 0.2 m higher. Size, mass, ranges and threshold are those of
     panda-gym's `PandaPickAndPlace-v3`. A cube that would start at its goal is drawn again;
     panda-gym accepts it, and such an episode ends after one step.
+
+    `grasped` is the probability that an episode begins with the cube in the hand instead, anywhere
+    up to 0.2 m above the places it is drawn from. It is 0 in the task proper. Half of the episodes
+    so is how Andrychowicz et al. (https://arxiv.org/abs/1707.01495) had theirs learned: random
+    actions hardly ever lift a cube.
 
     Observation, a dictionary; `observation` is the robot's own (7 entries with a Panda), then:
 
@@ -40,12 +51,13 @@ class PickAndPlace(CubeTask):
         {
             "goal_x": Quantity(DRAWN, REACHED_X, "m"),
             "goal_y": Quantity(DRAWN, REACHED_Y, "m"),
-            "goal_z": Quantity((0.0, 0.2), REACHED_Z, "m"),
+            "goal_z": Quantity(_LIFT, REACHED_Z, "m"),
             "object_x": Quantity(DRAWN, REACHED_X, "m"),
             "object_y": Quantity(DRAWN, REACHED_Y, "m"),
             "object_size": GRIPPED_SIZE,
             "object_mass": MASS,
             "object_friction": FRICTION,
+            "grasped": Quantity((0.0, 0.0), (0.0, 1.0)),
         }
     )
     needs_gripper = True
@@ -54,6 +66,28 @@ class PickAndPlace(CubeTask):
         super().__init__(**given)
         # Who says how high wants no goals on the table beside those.
         self._share_on_table = 0.0 if "goal_z" in given else 0.3
+
+    def load(self, simulation: Simulation, robot: Robot) -> None:
+        """Add the table, the cube and the goal's marker."""
+        super().load(simulation, robot)
+        self._robot = robot
+
+    def reset(self, generator: np.random.Generator) -> Vector:
+        """Draw the point, the cube's place and what the cube is like."""
+        goal = super().reset(generator)
+        probability = draw(self.ranges["grasped"], generator)
+        if probability and generator.random() < probability:
+            box = (self.ranges["object_x"], self.ranges["object_y"], _LIFT)
+            away = self.threshold + _GRASP_MARGIN
+            while True:
+                x, y, lift = draw_point(box, generator)
+                held = (x, y, self._cube.height + lift)
+                if math.dist(held, goal) >= away:
+                    break
+            self._robot.grasp(held, self._cube.size)
+            self._robot.observe()
+            self._cube.place(self._robot.ee_position)
+        return goal
 
     def _draw_goal(self, generator: np.random.Generator) -> Vector:
         x, y, lift = super()._draw_goal(generator)

@@ -30,7 +30,8 @@ def test_a_preset_is_a_staircase_that_builds(algo: str, env: str) -> None:
     assert env in (*envs.TASKS, "default", "pixels")
     observation = "pixels" if env == "pixels" else "state"
     preset = load_preset(algo, env, observation)
-    config = RunConfig.from_dict({**preset, "env": "reach", "observation": observation})
+    task = env if env in envs.TASKS else "reach"
+    config = RunConfig.from_dict({**preset, "env": task, "observation": observation})
     venv = make_training_envs(config)
     model = build_model(config, venv)
     venv.close()
@@ -124,6 +125,15 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"env_kwargs": {"goal_x": [0.2, 0.1]}}, "env_kwargs: goal_x must be a number, or a pair"),
         ({"env_kwargs": {"action_latency": 0.5}}, "from 0 to 25 control periods, got 0.5"),
         ({"env_kwargs": {"reward": "dense"}}, "got 'reward'"),
+        ({"training_env_kwargs": 1}, "training_env_kwargs must be a mapping, got 1"),
+        (
+            {"training_env_kwargs": {"grasped": 0.5}},
+            "training_env_kwargs: Reach takes goal_x, goal_",
+        ),
+        (
+            {"env": "pick_and_place", "training_env_kwargs": {"grasped": 2}},
+            "training_env_kwargs: grasped must be a number, or a pair",
+        ),
         (
             {"env": "push", "env_kwargs": {"goal_x": 0, "goal_y": 0, "object_x": 0, "object_y": 0}},
             "env_kwargs: Push needs room",

@@ -69,6 +69,9 @@ CASES = {
             "observation_noise": 0.01,
         },
     ),
+    "sac that picks up what it sometimes holds already": small_config(
+        "sac", env="pick_and_place", training_env_kwargs={"grasped": 0.5}, normalize={}
+    ),
     "ppo that stacks by joints": small_config("ppo", env="stack", control="joints"),
     "td3 without HER": small_config("td3", her=None),
     "ddpg without HER": small_config("ddpg", her=None),

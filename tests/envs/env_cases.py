@@ -54,11 +54,14 @@ RANDOMISED = {
         "bullet/Slide-v0",
         {"object_mass": (0.3, 3.0), "object_friction": (0.02, 0.2), "action_latency": 1},
     ),
+    "a cube in the hand": ("bullet/PickAndPlace-v0", {"grasped": 0.7, "object_size": (0.03, 0.05)}),
 }
 DRAWN = [
     ("any cube", "panda", "ee", "sparse"),
     ("any cubes", "iiwa", "ee", "sparse"),
     ("any puck", "panda", "ee", "dense"),
+    ("a cube in the hand", "panda", "joints", "sparse"),
+    ("a cube in the hand", "iiwa", "ee", "sparse"),
 ]
 CASES = REGISTERED + CUBES + DRAWN
 EVERY_TASK = [case for case in REGISTERED if case[1:] == (DEFAULT, "ee", "sparse")]

@@ -53,6 +53,11 @@ def test_rewards_of_a_batch_are_those_of_its_goals(env):
     assert batch.dtype == np.float32
     each = [compute(one, other, {}) for one, other in zip(achieved, desired, strict=True)]
     assert np.array_equal(batch, np.array(each))
+    reached = env.unwrapped.compute_terminated(achieved, desired, [{}] * 200)
+    assert reached.dtype == bool
+    assert np.array_equal(
+        reached, env.unwrapped.task.distance(achieved, desired) < env.unwrapped.task.threshold
+    )
 
 
 def test_a_step_is_rewarded_as_its_goals_are(env):
@@ -62,6 +67,7 @@ def test_a_step_is_rewarded_as_its_goals_are(env):
         goals = observation["achieved_goal"], observation["desired_goal"]
         assert isinstance(reward, float)
         assert reward == env.unwrapped.compute_reward(*goals, info)
+        assert terminated == env.unwrapped.compute_terminated(*goals, info)
         assert info == {"is_success": terminated}
         if terminated:
             break

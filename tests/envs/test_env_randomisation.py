@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import envs
+from envs.manipulation import able_robots
 from envs.randomisation import DISTURBANCES, Disturbance
 from envs.tasks import TASK_TYPES
 from tests.envs.env_cases import RANDOMISED, draw_actions
@@ -129,6 +130,52 @@ def test_the_smallest_and_the_largest_object_rest_on_the_table(task, end):
         assert start[2] == pytest.approx(size / 2, abs=1e-6)
         height = size / 4 if task == "slide" else size / 2
         assert np.allclose(rest(env), (*start[:2], height), atol=0.002)
+    env.close()
+
+
+@pytest.mark.parametrize("size", [0.02, 0.04, 0.06])
+@pytest.mark.parametrize("robot", able_robots("pick_and_place"))
+def test_a_grasped_cube_is_in_the_hand_and_can_be_carried(robot, size):
+    env = make("pick_and_place", robot=robot, grasped=1, object_size=size)
+    places, held = [], 0
+    for seed in range(40):
+        start, info = env.reset(seed=seed)
+        assert not info["is_success"]
+        hand, opening, cube = (start["observation"][part] for part in (np.s_[:3], 6, np.s_[7:10]))
+        assert np.allclose(hand, cube, atol=1e-6)
+        assert opening == pytest.approx(size, abs=1e-3)
+        places.append(cube)
+        for _ in range(8):
+            seen, _, terminated, *_ = env.step(np.float32([0.0, 0.0, 0.5, -1.0]))
+            if terminated:
+                break
+        seen = seen["observation"]
+        held += np.linalg.norm(seen[:3] - seen[7:10]) < 0.02
+    assert held >= 36
+    low, high = np.array([-0.15, -0.15, size / 2]), np.array([0.15, 0.15, size / 2 + 0.2])
+    assert np.all((places >= low - 0.002) & (places <= high + 0.002))
+    assert np.all(np.ptp(places, axis=0) > 0.7 * (high - low))
+    env.close()
+
+
+def test_as_many_episodes_begin_with_a_grasp_as_asked_for():
+    env, plain = make("pick_and_place", grasped=0.3), make("pick_and_place")
+    grasped = 0
+    for seed in range(200):
+        seen, expected = (side.reset(seed=seed)[0] for side in (env, plain))
+        assert np.array_equal(seen["desired_goal"], expected["desired_goal"])
+        # Either all is as it would be otherwise, or the cube is off the table's places.
+        grasped += not np.array_equal(seen["observation"], expected["observation"])
+    assert 0.2 < grasped / 200 < 0.4
+    env.close()
+    plain.close()
+
+
+def test_a_grasp_finds_a_place_wherever_the_goals_may_be():
+    ranges = {"goal_x": 0, "goal_y": 0, "object_x": 0, "object_y": 0, "goal_z": 0.1}
+    env = make("pick_and_place", grasped=1, **ranges)
+    for seed in range(30):
+        assert not env.reset(seed=seed)[1]["is_success"]
     env.close()
 
 

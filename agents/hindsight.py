@@ -1,0 +1,99 @@
+"""Hindsight experience replay for tasks whose episodes end at the goal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import HerReplayBuffer
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+_CANDIDATES = 4
+
+
+class FilteredHerReplayBuffer(HerReplayBuffer):
+    """SB3's `HerReplayBuffer`, which relabels a transition only as it could have been recorded.
+
+    An episode ends when its goal is reached: no recorded transition starts at its goal, and one
+    that arrives there is terminal. SB3's relabelled transitions are neither, and as long as the
+    object is seldom touched, most of them start at the goal they are given and teach nothing.
+    Here,
+
+    - a transition that would start at its new goal is passed over for another one (the filter of
+      Manela and Biess, https://arxiv.org/abs/1905.05498);
+    - a transition that arrives at its new goal is terminal.
+
+    Four transitions are drawn for each that is to be relabelled. If too few of them can be, ones
+    with the goals of their own episodes fill up the batch.
+
+    The environments must have `compute_reward` and `compute_terminated`, as Gymnasium-Robotics
+    defines them. The keyword arguments are those of `HerReplayBuffer`.
+    """
+
+    def sample(  # type: ignore[override]
+        self, batch_size: int, env: VecNormalize | None = None
+    ) -> DictReplayBufferSamples:
+        """Draws a batch.
+
+        Args:
+            batch_size: Number of transitions.
+            env: What normalises observations and rewards, if anything does.
+
+        Returns:
+            The transitions, the relabelled ones first.
+
+        Raises:
+            RuntimeError: If no episode has ended yet.
+        """
+        finished = np.flatnonzero(self.ep_length[: self.size()] > 0)
+        if not len(finished):
+            raise RuntimeError(
+                "no episode has ended yet, so there are no goals to relabel with: "
+                "let learning_starts be longer than an episode in every environment"
+            )
+
+        def draw(count: int) -> tuple[NDArray[np.int64], ...]:
+            chosen = finished[np.random.randint(len(finished), size=count)]
+            return np.unravel_index(chosen, (self.buffer_size, self.n_envs))
+
+        wanted = int(self.her_ratio * batch_size)
+        candidates = draw(_CANDIDATES * wanted)
+        goals = self._sample_goals(*candidates)
+        start = self.observations["achieved_goal"][candidates]
+        chosen = np.flatnonzero(~self._ask("compute_terminated", start, goals))[:wanted]
+        goals, relabelled = goals[chosen], slice(len(chosen))
+        recorded = draw(batch_size - len(chosen))
+        at = tuple(
+            np.concatenate([index[chosen], other])
+            for index, other in zip(candidates, recorded, strict=True)
+        )
+        observations, next_observations = (
+            {key: column[at] for key, column in columns.items()}
+            for columns in (self.observations, self.next_observations)
+        )
+        rewards, dones = self.rewards[at], self.dones[at] * (1.0 - self.timeouts[at])
+        for columns in (observations, next_observations):
+            columns["desired_goal"][relabelled] = goals
+        end = next_observations["achieved_goal"][relabelled]
+        rewards[relabelled] = self._ask("compute_reward", end, goals)
+        dones[relabelled] = self._ask("compute_terminated", end, goals)
+        return DictReplayBufferSamples(
+            observations=self._tensors(observations, env),
+            actions=self.to_torch(self.actions[at]),
+            next_observations=self._tensors(next_observations, env),
+            dones=self.to_torch(dones.reshape(-1, 1)),
+            rewards=self.to_torch(self._normalize_reward(rewards.reshape(-1, 1), env)),
+        )
+
+    def _ask(self, method: str, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[Any]:
+        """What the environments, which are all alike, say of reaching goals."""
+        assert self.env is not None
+        infos: list[dict[str, Any]] = [{}] * len(achieved)
+        (answer,) = self.env.env_method(method, achieved, desired, infos, indices=[0])
+        return np.asarray(answer)
+
+    def _tensors(self, observations: dict[str, NDArray[Any]], env: VecNormalize | None) -> Any:  # noqa: ANN401 - SB3's
+        normalised: dict[str, NDArray[Any]] = self._normalize_obs(observations, env)  # type: ignore[assignment]
+        return {key: self.to_torch(column) for key, column in normalised.items()}

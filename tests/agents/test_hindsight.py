@@ -1,0 +1,137 @@
+"""A relabelled transition is one that the task could have recorded, had that been its goal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agents import ConfigError, RunConfig
+from agents.environments import make_env, make_training_envs
+from agents.hindsight import FilteredHerReplayBuffer
+from agents.model import build_model
+from tests.agents.small_runs import small_config
+
+BATCH = 400
+
+
+def filled_buffer(config: RunConfig, steps: int) -> FilteredHerReplayBuffer:
+    """The buffer of a run after steps in which the hand goes through the object."""
+    venv = make_training_envs(config)
+    model = build_model(config, venv)
+    buffer = model.replay_buffer
+    assert isinstance(buffer, FilteredHerReplayBuffer)
+    venv.seed(3)
+    seen = venv.reset()
+    generator = np.random.default_rng(0)
+    for _ in range(steps):
+        # The hand's position, and the object's after the robot's own entries.
+        to_object = seen["observation"][:, 6:9] - seen["observation"][:, :3]
+        actions = 20.0 * to_object + generator.uniform(-0.5, 0.5, to_object.shape)
+        actions = np.clip(actions, -1.0, 1.0).astype(np.float32)
+        following, rewards, dones, infos = venv.step(actions)
+        end = {key: column.copy() for key, column in following.items()}
+        for index, info in enumerate(infos):
+            if dones[index]:
+                for key, value in info["terminal_observation"].items():
+                    end[key][index] = value
+        buffer.add(seen, end, actions, rewards, dones, infos)
+        seen = following
+    return buffer
+
+
+def drawn(buffer: FilteredHerReplayBuffer, batch: int = BATCH) -> dict[str, NDArray[np.float32]]:
+    """A batch in numpy, with the row and the environment that each transition was recorded in."""
+    np.random.seed(0)
+    samples = buffer.sample(batch)
+    recorded = buffer.observations["observation"]
+    where = [
+        np.argwhere((recorded == one).all(-1))[0]
+        for one in samples.observations["observation"].numpy()
+    ]
+    return {
+        "at": np.array(where),
+        "start": samples.observations["achieved_goal"].numpy(),
+        "goal": samples.observations["desired_goal"].numpy(),
+        "next_goal": samples.next_observations["desired_goal"].numpy(),
+        "end": samples.next_observations["achieved_goal"].numpy(),
+        "action": samples.actions.numpy(),
+        "reward": samples.rewards.numpy()[:, 0],
+        "done": samples.dones.numpy()[:, 0],
+    }
+
+
+PUSHES = small_config("sac", env="push", n_envs=3)
+
+
+@pytest.mark.parametrize("reward", ["sparse", "dense"])
+def test_every_transition_is_one_that_the_task_could_have_recorded(reward: str) -> None:
+    config = RunConfig.from_dict({**PUSHES.to_dict(), "reward": reward})
+    batch = drawn(filled_buffer(config, 220))
+    env = make_env(config).unwrapped
+    assert not env.compute_terminated(batch["start"], batch["goal"]).any()
+    assert np.array_equal(batch["done"], env.compute_terminated(batch["end"], batch["goal"]))
+    assert np.array_equal(batch["reward"], env.compute_reward(batch["end"], batch["goal"]))
+    assert np.array_equal(batch["goal"], batch["next_goal"])
+    assert 0 < batch["done"].sum() < BATCH
+    env.close()
+
+
+def test_new_goals_are_what_the_same_episode_achieved_later() -> None:
+    buffer = filled_buffer(PUSHES, 220)
+    batch = drawn(buffer)
+    relabelled = 0
+    for index, (row, env) in enumerate(batch["at"]):
+        assert np.array_equal(batch["action"][index], buffer.actions[row, env])
+        own_goal = buffer.observations["desired_goal"][row, env]
+        if np.array_equal(batch["goal"][index], own_goal):
+            continue
+        relabelled += 1
+        end = row
+        while not buffer.dones[end, env]:
+            end += 1
+        later = buffer.next_observations["achieved_goal"][row : end + 1, env]
+        assert (later == batch["goal"][index]).all(-1).any()
+    # Four new goals for each of the episode's own.
+    assert relabelled == int(0.8 * BATCH)
+
+
+def test_an_object_that_lies_still_gives_no_new_goals() -> None:
+    config = small_config("sac", env="slide", env_kwargs={"action_latency": 25})
+    buffer = filled_buffer(config, 24)
+    buffer.add(
+        *({k: v[0] for k, v in side.items()} for side in (buffer.observations,) * 2),
+        np.zeros((1, 3), np.float32),
+        np.full(1, -1.0),
+        np.ones(1),
+        [{}],
+    )
+    batch = drawn(buffer)
+    own_goals = np.array([buffer.observations["desired_goal"][tuple(at)] for at in batch["at"]])
+    assert np.array_equal(batch["goal"], own_goals)
+
+
+def test_without_a_finished_episode_there_is_nothing_to_draw() -> None:
+    with pytest.raises(RuntimeError, match="no episode has ended yet"):
+        filled_buffer(PUSHES, 5).sample(8)
+
+
+def test_what_eases_training_is_no_part_of_evaluation() -> None:
+    config = small_config(
+        "sac",
+        env="pick_and_place",
+        env_kwargs={"object_mass": 0.5, "grasped": 0.1},
+        training_env_kwargs={"grasped": (0.5, 0.6)},
+    )
+    assert RunConfig.from_dict(config.to_dict()) == config
+    evaluated, trained = make_env(config), make_training_envs(config)
+    assert evaluated.unwrapped.task.given == {"object_mass": (0.5, 0.5), "grasped": (0.1, 0.1)}
+    (task,) = trained.get_attr("task")
+    assert task.given == {"object_mass": (0.5, 0.5), "grasped": (0.5, 0.6)}
+    evaluated.close()
+    trained.close()
+
+
+def test_what_eases_training_must_suit_the_task() -> None:
+    with pytest.raises(ConfigError, match="training_env_kwargs: Push takes"):
+        small_config("sac", env="push", training_env_kwargs={"grasped": 0.5})
