@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -32,7 +32,11 @@ TASKS = ("reach", "push", "pick_and_place")
 
 def peer_envs(config: RunConfig) -> VecEnv:
     """Panda-gym's counterpart of `make_training_envs`."""
-    venv = DummyVecEnv([partial(peers.make, "panda-gym", config.env)] * config.n_envs)
+
+    def make() -> gym.Env[Any, Any]:
+        return peers.Trainable(peers.make("panda-gym", config.env), **config.training_env_kwargs)
+
+    venv = DummyVecEnv([make] * config.n_envs)
     return venv if config.normalize is None else VecNormalize(venv, **config.normalize)
 
 
