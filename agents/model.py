@@ -20,6 +20,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
+import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
@@ -98,7 +99,22 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason}") from error
     steps_per_update(model)
+    if config.her is not None:
+        _check_replay(config, model)
     return model
+
+
+def _check_replay(config: RunConfig, model: BaseAlgorithm) -> None:
+    """Hindsight goals come from episodes that have ended: at every update there must be one."""
+    longest = envs.TASK_TYPES[config.env].max_episode_steps
+    # In a full buffer, the running episode may have overwritten the start of the one before.
+    for name, episodes in (("learning_starts", 1), ("buffer_size", 2)):
+        least, given = episodes * longest * config.n_envs, getattr(model, name)
+        if given < least:
+            raise ConfigError(
+                f"hyperparameter {name!r} must be at least {least} with her, {episodes} x "
+                f"{longest} steps of an episode in {config.n_envs} environments, got {given}"
+            )
 
 
 def _action_noise(config: RunConfig, dimensions: int) -> ActionNoise:

@@ -28,7 +28,9 @@ CASES = {
     "sac with fixed entropy, joints, dense": small_config(
         "sac", hyperparameters={"ent_coef": 0.1}, control="joints", reward="dense"
     ),
-    "sac in three environments": small_config("sac", n_envs=3, total_timesteps=600),
+    "sac in three environments": small_config(
+        "sac", n_envs=3, total_timesteps=600, hyperparameters={"learning_starts": 150}
+    ),
     "sac in two processes": small_config(
         "sac", n_envs=2, vec_env="subproc", total_timesteps=400, snapshot_every=100
     ),

@@ -61,7 +61,7 @@ def drawn(buffer: FilteredHerReplayBuffer, batch: int = BATCH) -> dict[str, NDAr
     }
 
 
-PUSHES = small_config("sac", env="push", n_envs=3)
+PUSHES = small_config("sac", env="push", n_envs=3, hyperparameters={"learning_starts": 150})
 
 
 @pytest.mark.parametrize("reward", ["sparse", "dense"])
