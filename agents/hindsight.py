@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
@@ -94,6 +95,9 @@ class FilteredHerReplayBuffer(HerReplayBuffer):
         (answer,) = self.env.env_method(method, achieved, desired, infos, indices=[0])
         return np.asarray(answer)
 
-    def _tensors(self, observations: dict[str, NDArray[Any]], env: VecNormalize | None) -> Any:  # noqa: ANN401 - SB3's
-        normalised: dict[str, NDArray[Any]] = self._normalize_obs(observations, env)  # type: ignore[assignment]
+    def _tensors(
+        self, observations: dict[str, NDArray[Any]], env: VecNormalize | None
+    ) -> dict[str, torch.Tensor]:
+        normalised = self._normalize_obs(observations, env)
+        assert isinstance(normalised, dict)
         return {key: self.to_torch(column) for key, column in normalised.items()}
