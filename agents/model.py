@@ -99,13 +99,22 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason}") from error
     steps_per_update(model)
-    if config.her is not None:
-        _check_replay(config, model)
     return model
 
 
-def _check_replay(config: RunConfig, model: BaseAlgorithm) -> None:
-    """Hindsight goals come from episodes that have ended: at every update there must be one."""
+def check_hindsight(config: RunConfig, model: BaseAlgorithm) -> None:
+    """Checks that hindsight replay will have a finished episode to draw from at every update.
+
+    Args:
+        config: The run.
+        model: Its model.
+
+    Raises:
+        ConfigError: If updates begin before an episode must have ended, or the buffer is so small
+            that the next one could overwrite it.
+    """
+    if config.her is None:
+        return
     longest = envs.TASK_TYPES[config.env].max_episode_steps
     # In a full buffer, the running episode may have overwritten the start of the one before.
     for name, episodes in (("learning_starts", 1), ("buffer_size", 2)):

@@ -18,7 +18,7 @@ from agents.config import ConfigError, RunConfig
 from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
-from agents.model import build_model, steps_per_update
+from agents.model import build_model, check_hindsight, steps_per_update
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
@@ -59,6 +59,7 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
     """
     with training_envs(dataclasses.replace(config, vec_env="dummy")) as venv:
         model = build_model(config, venv)
+        check_hindsight(config, model)
         _replay_log(model, path / "replay")
     run = RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
     if late := late_boundaries(run):

@@ -166,11 +166,6 @@ def test_a_missing_key_is_named(missing: str) -> None:
         ({"hyperparameters": {"train_freq": [1, "episode"]}}, "must count steps"),
         ({"hyperparameters": {"policy": "NoPolicy"}}, "sac refuses its hyperparameters"),
         ({"her": {"goals": 4}}, "sac refuses its hyperparameters"),
-        (
-            {"hyperparameters": {"learning_starts": 149}, "n_envs": 3},
-            "'learning_starts' must be at least 150 with her, 1 x 50 steps of an ",
-        ),
-        ({"hyperparameters": {"buffer_size": 99}}, "'buffer_size' must be at least 100 with her"),
         ({"her": {"copy_info_dict": True}}, "copy_info_dict is not supported"),
         ({"normalize": {"norm_everything": True}}, "normalize: "),
     ],

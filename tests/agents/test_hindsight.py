@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from agents import ConfigError, RunConfig
 from agents.environments import make_env, make_training_envs
 from agents.hindsight import FilteredHerReplayBuffer
 from agents.model import build_model
+from agents.training import create_run
 from tests.agents.small_runs import small_config
 
 BATCH = 400
@@ -135,3 +138,22 @@ def test_what_eases_training_is_no_part_of_evaluation() -> None:
 def test_what_eases_training_must_suit_the_task() -> None:
     with pytest.raises(ConfigError, match="training_env_kwargs: Push takes"):
         small_config("sac", env="push", training_env_kwargs={"grasped": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "complaint"),
+    [
+        ({"learning_starts": 149}, "'learning_starts' must be at least 150 with her, 1 x 50 steps"),
+        ({"buffer_size": 299}, "'buffer_size' must be at least 300 with her, 2 x 50 steps of an"),
+    ],
+)
+def test_a_run_that_could_find_no_finished_episode_is_refused(
+    hyperparameters: dict[str, int], complaint: str, tmp_path: Path
+) -> None:
+    given = {"learning_starts": 150, "buffer_size": 300}
+    fits = small_config("sac", env="push", n_envs=3, hyperparameters=given)
+    create_run(fits, tmp_path / "fits")
+    config = small_config("sac", env="push", n_envs=3, hyperparameters={**given, **hyperparameters})
+    with pytest.raises(ConfigError, match=complaint):
+        create_run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
