@@ -47,8 +47,8 @@ class RunConfig:
         training_env_kwargs: Laid over `env_kwargs` in training, and left out of evaluation: what
             makes a task easier to learn and is no part of it.
         hyperparameters: Keyword arguments of the SB3 algorithm.
-        her: Keyword arguments of `agents.hindsight.FilteredHerReplayBuffer`, the same as those of
-            SB3's `HerReplayBuffer`; `None` trains without it.
+        her: Keyword arguments of `agents.hindsight.EpisodicHerReplayBuffer`; `None` trains without
+            it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
 

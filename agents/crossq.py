@@ -20,7 +20,7 @@ from stable_baselines3.common.torch_layers import CombinedExtractor
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.hindsight import FilteredHerReplayBuffer
+from agents.hindsight import EpisodicHerReplayBuffer
 
 
 class JoinableDict(dict[str, torch.Tensor]):
@@ -61,8 +61,8 @@ class JoinableReplayBuffer(_JoinableSamples):
     """SB3's `DictReplayBuffer` with joinable samples."""
 
 
-class JoinableHerReplayBuffer(_JoinableSamples, FilteredHerReplayBuffer):
-    """`FilteredHerReplayBuffer` with joinable samples."""
+class JoinableHerReplayBuffer(_JoinableSamples, EpisodicHerReplayBuffer):
+    """`EpisodicHerReplayBuffer` with joinable samples."""
 
 
 class MultiInputCrossQPolicy(CrossQPolicy):
@@ -81,6 +81,6 @@ class MultiInputCrossQ(CrossQ):
     }
 
     def _setup_model(self) -> None:
-        with_her = self.replay_buffer_class is FilteredHerReplayBuffer
+        with_her = self.replay_buffer_class is EpisodicHerReplayBuffer
         self.replay_buffer_class = JoinableHerReplayBuffer if with_her else JoinableReplayBuffer
         super()._setup_model()

@@ -14,24 +14,29 @@ from stable_baselines3.common.vec_env import VecNormalize
 _CANDIDATES = 4
 
 
-class FilteredHerReplayBuffer(HerReplayBuffer):
+class EpisodicHerReplayBuffer(HerReplayBuffer):
     """SB3's `HerReplayBuffer`, which relabels a transition only as it could have been recorded.
 
-    An episode ends when its goal is reached: no recorded transition starts at its goal, and one
-    that arrives there is terminal. SB3's relabelled transitions are neither, and as long as the
-    object is seldom touched, most of them start at the goal they are given and teach nothing.
-    Here,
-
-    - a transition that would start at its new goal is passed over for another one (the filter of
-      Manela and Biess, https://arxiv.org/abs/1905.05498);
-    - a transition that arrives at its new goal is terminal.
-
-    Four transitions are drawn for each that is to be relabelled. If too few of them can be, ones
-    with the goals of their own episodes fill up the batch.
+    An episode ends when its goal is reached: a recorded transition that arrives at its goal is
+    terminal, and none starts there. SB3's relabelled transitions are neither. Here, one that
+    arrives at its new goal is terminal, and with `skip_reached` one that would start at its new
+    goal is passed over for another (the filter of Manela and Biess,
+    https://arxiv.org/abs/1905.05498): as long as an object is seldom touched, nearly all of them
+    would, and teach nothing. Four transitions are then drawn for each that is to be relabelled; if
+    too few of them can be, ones with the goals of their own episodes fill up the batch.
 
     The environments must have `compute_reward` and `compute_terminated`, as Gymnasium-Robotics
-    defines them. The keyword arguments are those of `HerReplayBuffer`.
+    defines them.
+
+    Args:
+        *args: Those of `HerReplayBuffer`.
+        skip_reached: Whether transitions that would start at their new goal are passed over.
+        **kwargs: Those of `HerReplayBuffer`.
     """
+
+    def __init__(self, *args: Any, skip_reached: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - SB3's
+        super().__init__(*args, **kwargs)
+        self.skip_reached = skip_reached
 
     def sample(  # type: ignore[override]
         self, batch_size: int, env: VecNormalize | None = None
@@ -60,10 +65,13 @@ class FilteredHerReplayBuffer(HerReplayBuffer):
             return np.unravel_index(chosen, (self.buffer_size, self.n_envs))
 
         wanted = int(self.her_ratio * batch_size)
-        candidates = draw(_CANDIDATES * wanted)
+        candidates = draw(_CANDIDATES * wanted if self.skip_reached else wanted)
         goals = self._sample_goals(*candidates)
-        start = self.observations["achieved_goal"][candidates]
-        chosen = np.flatnonzero(~self._ask("compute_terminated", start, goals))[:wanted]
+        fit: NDArray[np.bool_] = np.ones(len(goals), bool)
+        if self.skip_reached:
+            start = self.observations["achieved_goal"][candidates]
+            fit = ~self._ask("compute_terminated", start, goals)
+        chosen = np.flatnonzero(fit)[:wanted]
         goals, relabelled = goals[chosen], slice(len(chosen))
         recorded = draw(batch_size - len(chosen))
         at = tuple(

@@ -24,7 +24,7 @@ import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
-from agents.hindsight import FilteredHerReplayBuffer
+from agents.hindsight import EpisodicHerReplayBuffer
 from agents.pixels import UnprivilegedExtractor
 from schedules import ProgressSchedule
 
@@ -81,7 +81,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
             raise ConfigError(
                 "her copy_info_dict is not supported: infos are not part of a snapshot"
             )
-        arguments["replay_buffer_class"] = FilteredHerReplayBuffer
+        arguments["replay_buffer_class"] = EpisodicHerReplayBuffer
         arguments["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:
         arguments["action_noise"] = _action_noise(

@@ -17,7 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents import RunConfig, load_preset
 from agents.environments import training_envs
-from agents.hindsight import FilteredHerReplayBuffer
+from agents.hindsight import EpisodicHerReplayBuffer
 from agents.model import build_model
 from benchmarks.trained_cross_play import TASKS
 from schedules import ConstantSchedule
@@ -42,6 +42,9 @@ def success_rates(config: RunConfig, kind: type[HerReplayBuffer], every: int) ->
     with training_envs(config) as venv:
         model = build_model(config, venv)
         assert isinstance(model, OffPolicyAlgorithm)
+        her = dict(config.her or {})
+        if kind is HerReplayBuffer:
+            her.pop("skip_reached", None)
         model.replay_buffer = kind(
             model.buffer_size,
             venv.observation_space,  # type: ignore[arg-type]
@@ -49,7 +52,7 @@ def success_rates(config: RunConfig, kind: type[HerReplayBuffer], every: int) ->
             env=venv,
             device=model.device,
             n_envs=config.n_envs,
-            **(config.her or {}),
+            **her,
         )
         rates = SuccessRates(every)
         model.learn(config.total_timesteps, callback=rates, log_interval=None)
@@ -76,7 +79,7 @@ def main() -> None:
     )
     noted = range(args.every, args.steps + 1, args.every)
     print("| replay buffer |" + "".join(f" {step:,} steps |" for step in noted))
-    for kind in (HerReplayBuffer, FilteredHerReplayBuffer):
+    for kind in (HerReplayBuffer, EpisodicHerReplayBuffer):
         rates = success_rates(config, kind, args.every)
         print(f"| {kind.__name__} |" + "".join(f" {rate:.0%} |" for rate in rates), flush=True)
 

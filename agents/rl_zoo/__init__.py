@@ -71,7 +71,7 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
     if config.her is not None:
         # The Zoo evaluates this string too, and `rl_zoo3.enjoy` looks for "HerReplayBuffer" in it.
         entry["replay_buffer_class"] = (
-            "importlib.import_module('agents.hindsight').FilteredHerReplayBuffer"
+            "importlib.import_module('agents.hindsight').EpisodicHerReplayBuffer"
         )
         entry["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:

@@ -1,4 +1,4 @@
-"""A relabelled transition is one that the task could have recorded, had that been its goal."""
+"""Relabelled transitions are rewarded and end as the task would have it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from agents import ConfigError, RunConfig
 from agents.environments import make_env, make_training_envs
-from agents.hindsight import FilteredHerReplayBuffer
+from agents.hindsight import EpisodicHerReplayBuffer
 from agents.model import build_model
 from agents.training import create_run
-from tests.agents.small_runs import small_config
+from tests.agents.small_runs import HER, small_config
 
 BATCH = 400
 
 
-def filled_buffer(config: RunConfig, steps: int) -> FilteredHerReplayBuffer:
+def filled_buffer(config: RunConfig, steps: int) -> EpisodicHerReplayBuffer:
     """The buffer of a run after steps in which the hand goes through the object."""
     venv = make_training_envs(config)
     model = build_model(config, venv)
     buffer = model.replay_buffer
-    assert isinstance(buffer, FilteredHerReplayBuffer)
+    assert isinstance(buffer, EpisodicHerReplayBuffer)
     venv.seed(3)
     seen = venv.reset()
     generator = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def filled_buffer(config: RunConfig, steps: int) -> FilteredHerReplayBuffer:
     return buffer
 
 
-def drawn(buffer: FilteredHerReplayBuffer, batch: int = BATCH) -> dict[str, NDArray[np.float32]]:
+def drawn(buffer: EpisodicHerReplayBuffer, batch: int = BATCH) -> dict[str, NDArray[np.float32]]:
     """A batch in numpy, with the row and the environment that each transition was recorded in."""
     np.random.seed(0)
     samples = buffer.sample(batch)
@@ -64,15 +64,21 @@ def drawn(buffer: FilteredHerReplayBuffer, batch: int = BATCH) -> dict[str, NDAr
     }
 
 
-PUSHES = small_config("sac", env="push", n_envs=3, hyperparameters={"learning_starts": 150})
+SKIPPING = {**HER, "skip_reached": True}
+PUSHES = small_config(
+    "sac", env="push", n_envs=3, her=SKIPPING, hyperparameters={"learning_starts": 150}
+)
 
 
 @pytest.mark.parametrize("reward", ["sparse", "dense"])
-def test_every_transition_is_one_that_the_task_could_have_recorded(reward: str) -> None:
-    config = RunConfig.from_dict({**PUSHES.to_dict(), "reward": reward})
+@pytest.mark.parametrize("skip_reached", [True, False])
+def test_a_transition_is_rewarded_and_ends_as_if_recorded(skip_reached: bool, reward: str) -> None:
+    changes = {"reward": reward, "her": {**HER, "skip_reached": skip_reached}}
+    config = RunConfig.from_dict({**PUSHES.to_dict(), **changes})
     batch = drawn(filled_buffer(config, 220))
     env = make_env(config).unwrapped
-    assert not env.compute_terminated(batch["start"], batch["goal"]).any()
+    started_there = env.compute_terminated(batch["start"], batch["goal"])
+    assert started_there.any() != skip_reached
     assert np.array_equal(batch["done"], env.compute_terminated(batch["end"], batch["goal"]))
     assert np.array_equal(batch["reward"], env.compute_reward(batch["end"], batch["goal"]))
     assert np.array_equal(batch["goal"], batch["next_goal"])
@@ -80,8 +86,10 @@ def test_every_transition_is_one_that_the_task_could_have_recorded(reward: str) 
     env.close()
 
 
-def test_new_goals_are_what_the_same_episode_achieved_later() -> None:
-    buffer = filled_buffer(PUSHES, 220)
+@pytest.mark.parametrize("skip_reached", [True, False])
+def test_new_goals_are_what_the_same_episode_achieved_later(skip_reached: bool) -> None:
+    her = {**HER, "skip_reached": skip_reached}
+    buffer = filled_buffer(RunConfig.from_dict({**PUSHES.to_dict(), "her": her}), 220)
     batch = drawn(buffer)
     relabelled = 0
     for index, (row, env) in enumerate(batch["at"]):
@@ -100,7 +108,7 @@ def test_new_goals_are_what_the_same_episode_achieved_later() -> None:
 
 
 def test_an_object_that_lies_still_gives_no_new_goals() -> None:
-    config = small_config("sac", env="slide", env_kwargs={"action_latency": 25})
+    config = small_config("sac", env="slide", env_kwargs={"action_latency": 25}, her=SKIPPING)
     buffer = filled_buffer(config, 24)
     buffer.add(
         *({k: v[0] for k, v in side.items()} for side in (buffer.observations,) * 2),

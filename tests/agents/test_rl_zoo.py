@@ -12,7 +12,7 @@ from stable_baselines3 import SAC
 import envs
 from agents import ALGORITHMS, RunConfig, load_preset
 from agents.environments import make_env
-from agents.hindsight import FilteredHerReplayBuffer
+from agents.hindsight import EpisodicHerReplayBuffer
 from agents.model import optimizers
 from agents.rl_zoo import FollowSchedule, zoo_entry, zoo_hyperparameters
 from schedules import StaircaseSchedule
@@ -91,7 +91,7 @@ def test_a_rate_set_by_hand_stays() -> None:
 
 def test_the_zoo_evaluates_the_replay_buffer_to_ours() -> None:
     written = zoo_hyperparameters("sac")["bullet/Reach-v0"]["replay_buffer_class"]
-    assert eval(written) is FilteredHerReplayBuffer
+    assert eval(written) is EpisodicHerReplayBuffer
     assert "HerReplayBuffer" in written  # what `rl_zoo3.enjoy` looks for
 
 
