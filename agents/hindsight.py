@@ -15,7 +15,7 @@ _CANDIDATES = 4
 
 
 class EpisodicHerReplayBuffer(HerReplayBuffer):
-    """SB3's `HerReplayBuffer`, which relabels a transition only as it could have been recorded.
+    """SB3's `HerReplayBuffer` for tasks whose episodes end at the goal.
 
     An episode ends when its goal is reached: a recorded transition that arrives at its goal is
     terminal, and none starts there. SB3's relabelled transitions are neither. Here, one that
