@@ -42,10 +42,10 @@ class RunConfig:
             `"both"` all of that.
         env_kwargs: What the task sets or draws in every episode, such as `object_mass`: a number or
             a pair each, by the names that `docs/environments.md` lists.
-        device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
-        snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
         training_env_kwargs: Laid over `env_kwargs` in training, and left out of evaluation: what
             makes a task easier to learn and is no part of it.
+        device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
+        snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
         hyperparameters: Keyword arguments of the SB3 algorithm.
         her: Keyword arguments of `agents.hindsight.EpisodicHerReplayBuffer`; `None` trains without
             it.

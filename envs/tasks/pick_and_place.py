@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from envs.randomisation import Interval, Quantity, Range, draw, draw_point
+from envs.randomisation import Interval, Quantity, Range, draw, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
@@ -78,13 +78,13 @@ class PickAndPlace(CubeTask):
         probability = draw(self.ranges["grasped"], generator)
         if probability and generator.random() < probability:
             box = (self.ranges["object_x"], self.ranges["object_y"], _LIFT)
-            away = self.threshold + _GRASP_MARGIN
-            while True:
-                x, y, lift = draw_point(box, generator)
-                held = (x, y, self._cube.height + lift)
-                if math.dist(held, goal) >= away:
-                    break
-            self._robot.grasp(held, self._cube.size)
+            bottom = self._cube.height
+            _, (x, y, lift) = draw_fit(
+                lambda: (goal[0], goal[1], goal[2] - bottom),
+                lambda: draw_point(box, generator),
+                lambda held, goal: math.dist(held, goal) >= self.threshold + _GRASP_MARGIN,
+            )
+            self._robot.grasp((x, y, bottom + lift), self._cube.size)
             self._robot.observe()
             self._cube.place(self._robot.ee_position)
         return goal
