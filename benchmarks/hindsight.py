@@ -42,18 +42,16 @@ def success_rates(config: RunConfig, kind: type[HerReplayBuffer], every: int) ->
     with training_envs(config) as venv:
         model = build_model(config, venv)
         assert isinstance(model, OffPolicyAlgorithm)
-        her = dict(config.her or {})
         if kind is HerReplayBuffer:
-            her.pop("skip_reached", None)
-        model.replay_buffer = kind(
-            model.buffer_size,
-            venv.observation_space,  # type: ignore[arg-type]
-            venv.action_space,
-            env=venv,
-            device=model.device,
-            n_envs=config.n_envs,
-            **her,
-        )
+            model.replay_buffer = HerReplayBuffer(
+                model.buffer_size,
+                venv.observation_space,  # type: ignore[arg-type]
+                venv.action_space,
+                env=venv,
+                device=model.device,
+                n_envs=config.n_envs,
+                **{k: v for k, v in (config.her or {}).items() if k != "skip_reached"},
+            )
         rates = SuccessRates(every)
         model.learn(config.total_timesteps, callback=rates, log_interval=None)
     return rates.noted

@@ -84,8 +84,8 @@ class Arm(Robot):
         """Put the end effector somewhere, with the gripper about to close on what is between."""
         simulation, body = self._simulation, self._body
         (x, y, z), (dx, dy, dz) = position, self.above
+        flange = (x + dx, y + dy, z + dz)
         for _ in range(_GRASP_ITERATIONS):
-            flange = (x + dx, y + dy, z + dz)
             arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
             simulation.place_joints(body, self.joints, (*arm, *self.gripper_angles(width)))
         closed = (*arm, *self.gripper_angles(0.0))
