@@ -10,11 +10,9 @@ from typing import Any
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
-from envs.manipulation import OBSERVATIONS
+from envs.manipulation import CONTROLS, OBSERVATIONS, REWARDS
 from schedules import Schedule, schedule_from_dict
 
-REWARDS = ("sparse", "dense")
-CONTROLS = ("ee", "joints")
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
 

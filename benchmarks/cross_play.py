@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import peers, scripted
 from benchmarks.scripted import Controller
+from envs.manipulation import CONTROLS
 
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
 
@@ -106,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=100)
     episodes = parser.parse_args().episodes
-    for control in ("ee", "joints"):
+    for control in CONTROLS:
         for hold in (1, 5):
             compare_random(control, episodes, hold)
     controllers = [

@@ -20,6 +20,7 @@ import numpy as np
 
 import envs
 from benchmarks import peers
+from envs.manipulation import CONTROLS
 
 
 def run(env: gym.Env[Any, Any], actions: np.ndarray) -> float:
@@ -94,7 +95,7 @@ def main() -> None:
     rows = [
         compare(task, control, args.rounds, args.steps)
         for task in args.tasks
-        for control in ("ee", "joints")
+        for control in CONTROLS
     ]
     print(
         "| task             | `control`  | here         | panda-gym    | ratio | share here |"

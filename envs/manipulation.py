@@ -28,6 +28,8 @@ RenderMode: TypeAlias = Literal[
 ]
 Rendered: TypeAlias = NDArray[Any] | tuple[NDArray[np.uint8], NDArray[np.float32]]
 
+CONTROLS = ("ee", "joints")
+REWARDS = ("sparse", "dense")
 OBSERVATIONS = ("state", "pixels", "both")
 RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
 SNAPSHOT_VERSION = 1
@@ -88,7 +90,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         action_latency: Range = 0,
         observation_noise: Range = 0.0,
     ) -> None:
-        check_choice("reward", reward, ("sparse", "dense"))
+        check_choice("reward", reward, REWARDS)
         check_choice("observation", observation, OBSERVATIONS)
         check_choice("render_mode", render_mode, (None, *RENDER_MODES))
         if isinstance(pixels_size, bool) or not isinstance(pixels_size, int) or pixels_size < 1:
@@ -494,7 +496,7 @@ def make(
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
-    check_choice("control", control, ("ee", "joints"))
+    check_choice("control", control, CONTROLS)
     robot_type, task_type = ROBOTS[robot], TASK_TYPES[task]
     if robot not in able_robots(task):
         tasks = ", ".join(repr(name) for name in TASK_TYPES if robot in able_robots(name))

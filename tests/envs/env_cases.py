@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 import envs
-from envs.manipulation import able_robots
+from envs.manipulation import CONTROLS, REWARDS, able_robots
 from envs.robots import ROBOTS
 from tests.envs.stacked_cubes import StackedCubes
 
@@ -23,8 +23,8 @@ EVERY_COMBINATION = [
     (name, robot, control, reward)
     for task, name in envs.TASKS.items()
     for robot in able_robots(task)
-    for control in ("ee", "joints")
-    for reward in ("sparse", "dense")
+    for control in CONTROLS
+    for reward in REWARDS
 ]
 # Rewards know nothing of the robot: every robot but the first takes them in turn.
 REGISTERED = [
@@ -32,7 +32,7 @@ REGISTERED = [
     for case in EVERY_COMBINATION
     if case[1] == DEFAULT or (case[2] == "ee") == (case[3] == "sparse")
 ]
-CUBES = [("cubes", robot, control, "sparse") for robot in ROBOTS for control in ("ee", "joints")]
+CUBES = [("cubes", robot, control, "sparse") for robot in ROBOTS for control in CONTROLS]
 # What is drawn anew in every episode must leave no trace either.
 RANDOMISED = {
     "any cube": (

@@ -19,6 +19,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 from torch import nn
 
 import envs
+from envs.manipulation import CONTROLS
 from tests.envs.env_cases import EVERY_COMBINATION, draw_actions, in_new_process, make
 
 AWAY = np.array([-1.0, 0.0, 0.0], np.float32)
@@ -288,7 +289,7 @@ def test_a_tasks_docstring_lists_every_entry_of_its_observation(name):
     [
         (name, control, gripper)
         for name, robot in envs.ROBOTS.items()
-        for control in ("ee", "joints")
+        for control in CONTROLS
         for gripper in {False, robot.has_gripper}
     ],
 )
