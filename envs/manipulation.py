@@ -21,6 +21,7 @@ from envs.robots import ROBOTS, Robot
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
 from envs.tasks.loose_body import LARGEST
+from envs.tasks.task import Distances
 
 Observation: TypeAlias = dict[str, NDArray[Any]]
 RenderMode: TypeAlias = Literal[
@@ -33,6 +34,8 @@ REWARDS = ("sparse", "dense")
 OBSERVATIONS = ("state", "pixels", "both")
 RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
 SNAPSHOT_VERSION = 1
+
+_SINGLE = np.dtype(np.float32)
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -123,7 +126,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 "observation_noise": observation_noise,
             },
         )
-        self.action_space = spaces.Box(-1.0, 1.0, (robot.action_size,), np.float32)
+        self._action_shape = (robot.action_size,)
+        self.action_space = spaces.Box(-1.0, 1.0, self._action_shape, np.float32)
         self.observation = observation
         self.pixels_size = pixels_size
         self.pixels_camera = _read_camera("pixels_camera", pixels_camera, task.pixels_camera)
@@ -183,8 +187,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._begin_episode()
         state = self._read()
         self._running = True
-        reached = self._reached(self._distance(state))
-        return self._seen(state), {"is_success": bool(reached)}
+        return self._seen(state), {"is_success": bool(self._reached(self._distance(state)))}
 
     def step(
         self, action: NDArray[np.float32]
@@ -212,7 +215,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         distance = self._distance(state)
         terminated = bool(self._reached(distance))
         self._running = not terminated
-        reward = float(self._reward(distance))
+        # In the precision of `compute_reward`, which must agree.
+        reward = float(np.float32(self._reward(distance)))
         if self.render_mode == "human":
             self._wait()
         return self._seen(state), reward, terminated, False, {"is_success": terminated}
@@ -233,7 +237,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Returns:
             Shape (...).
         """
-        return self._reward(self.task.distance(achieved_goal, desired_goal))
+        reward = self._reward(self.task.distance(achieved_goal, desired_goal))
+        return np.asarray(reward, np.float32)[()]
 
     def compute_terminated(
         self,
@@ -251,7 +256,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Returns:
             Shape (...).
         """
-        return self._reached(self.task.distance(achieved_goal, desired_goal))
+        reached = self._reached(self.task.distance(achieved_goal, desired_goal))
+        return np.asarray(reached, np.bool_)[()]
 
     def render(self) -> Rendered | None:
         """Draw the scene, as `render_mode` says.
@@ -392,17 +398,15 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         time.sleep(max(self._due - now, 0.0))
         self._due = max(self._due, now) + CONTROL_PERIOD
 
-    def _distance(self, observation: Observation) -> NDArray[np.float64]:
+    def _distance(self, observation: Observation) -> Distances:
         achieved, desired = observation["achieved_goal"], observation["desired_goal"]
         return self.task.distance(achieved.tolist(), desired.tolist())
 
-    def _reached(self, distance: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _reached(self, distance: Distances) -> bool | NDArray[np.bool_]:
         return distance < self.task.threshold
 
-    def _reward(self, distance: NDArray[np.float64]) -> NDArray[np.float32]:
-        if self.reward == "dense":
-            return (-distance).astype(np.float32)
-        return self._reached(distance).astype(np.float32) - np.float32(1.0)
+    def _reward(self, distance: Distances) -> Distances:
+        return -distance if self.reward == "dense" else self._reached(distance) - 1.0
 
     def _identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {
@@ -420,24 +424,28 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise RuntimeError("this environment is closed: make a new one")
 
     def _check_action(self, action: NDArray[np.float32]) -> list[float]:
-        valid = f"{self.robot.action_size} finite numbers in [-1, 1]"
+        # On so few numbers plain Python is faster than numpy.
         try:
             array = np.asarray(action)
         except ValueError as error:
-            raise ValueError(f"an action is {valid}, got {action!r}") from error
+            raise self._bad_action(repr(action)) from error
         if array.dtype.kind not in "fiu":
-            raise ValueError(f"an action is {valid}, got entries of type {array.dtype}")
-        if array.shape != self.action_space.shape:
-            raise ValueError(f"an action is {valid}, got shape {array.shape}")
-        # On so few numbers plain Python is faster than numpy.
+            raise self._bad_action(f"entries of type {array.dtype}")
+        if array.shape != self._action_shape:
+            raise self._bad_action(f"shape {array.shape}")
         entries: list[float] = array.tolist()
         if not all(map(math.isfinite, entries)):
-            raise ValueError(f"an action is {valid}, got {entries}")
-        entries = [min(max(entry, -1.0), 1.0) for entry in entries]
-        if array.dtype != np.float32:
+            raise self._bad_action(str(entries))
+        if min(entries) < -1.0 or max(entries) > 1.0:
+            entries = [min(max(entry, -1.0), 1.0) for entry in entries]
+        if array.dtype != _SINGLE:
             # The same action must act the same in whatever precision it comes.
-            entries = np.array(entries, np.float32).tolist()
+            entries = np.array(entries, _SINGLE).tolist()
         return entries
+
+    def _bad_action(self, got: str) -> ValueError:
+        size = self.robot.action_size
+        return ValueError(f"an action is {size} finite numbers in [-1, 1], got {got}")
 
     def _check_snapshot(
         self, data: Mapping[str, Any]

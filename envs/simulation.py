@@ -148,6 +148,7 @@ class Simulation:
         self._visuals = visuals or self._gui
         self._client = _connect(window)
         self._finalizer = weakref.finalize(self, _disconnect, self._client)
+        self._closed = False
         # A copy of its own, so that it is drawn alike with and without frames or a window beside
         # it. It is never stepped.
         self._sketch = _Sketch() if sketch else None
@@ -188,10 +189,11 @@ class Simulation:
         """Whether :meth:`close` was called, or the window was closed."""
         if self._gui and not pybullet.isConnected(self._client):
             return True
-        return not self._finalizer.alive
+        return self._closed
 
     def close(self) -> None:
         """Free the server. Closing twice is allowed."""
+        self._closed = True
         self._finalizer()
         if self._sketch is not None:
             self._sketch.close()

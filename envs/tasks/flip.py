@@ -6,14 +6,13 @@ import math
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
-from envs.tasks.task import Goals, Task, entries
+from envs.tasks.task import Distances, Goals, Task, entries
 
 _FACES = (
     (0.85, 0.15, 0.15),
@@ -99,7 +98,7 @@ class Flip(Task):
         """Quaternion of the cube."""
         return self._cube.quaternion
 
-    def distance(self, achieved_goal: Goals, desired_goal: Goals) -> NDArray[np.float64]:
+    def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
         """Distance between quaternions, 1 - (a · b)²; a and -a are the same orientation.
 
         Args:
@@ -109,9 +108,9 @@ class Flip(Task):
         Returns:
             Shape (...).
         """
-        alike = 0.0
+        alike: Distances = 0.0
         for achieved, desired in zip(entries(achieved_goal), entries(desired_goal), strict=True):
             alike += achieved * desired
         # In single precision a quaternion can be a little longer than 1.
-        distance: NDArray[np.float64] = np.maximum(1.0 - alike * alike, 0.0)
-        return distance
+        unlike = 1.0 - alike * alike
+        return max(unlike, 0.0) if isinstance(unlike, float) else np.maximum(unlike, 0.0)

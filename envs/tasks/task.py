@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -16,6 +17,9 @@ from envs.simulation import Camera, Simulation, Vector
 
 Goals: TypeAlias = list[float] | NDArray[np.floating]
 """One goal or many, shape (..., goal_size)."""
+
+Distances: TypeAlias = float | NDArray[np.floating]
+"""Of one goal, or of many, shape (...)."""
 
 
 class Task(ABC):
@@ -76,7 +80,7 @@ class Task(ABC):
         """Read the task's own part of the observation."""
         return ()
 
-    def distance(self, achieved_goal: Goals, desired_goal: Goals) -> NDArray[np.float64]:
+    def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
         """Distance between goals; Euclidean unless a task says otherwise.
 
         One goal may come as a list, which is faster. Go through :func:`entries`: the rewards of a
@@ -89,11 +93,13 @@ class Task(ABC):
         Returns:
             Shape (...).
         """
-        square = 0.0
+        square: Distances = 0.0
         for achieved, desired in zip(entries(achieved_goal), entries(desired_goal), strict=True):
             square += (achieved - desired) * (achieved - desired)
-        distance: NDArray[np.float64] = np.sqrt(square)
-        return distance
+        if isinstance(square, float):
+            return math.sqrt(square)
+        distances: NDArray[np.floating] = np.sqrt(square)
+        return distances
 
 
 def entries(goals: Goals) -> Sequence[Any]:
