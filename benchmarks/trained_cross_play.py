@@ -1,11 +1,11 @@
 """Agents trained in panda-gym and here, each playing the same episodes on both sides.
 
-    python -m benchmarks.trained_cross_play push [--algo sac] [--seed 0] [--episodes 200]
+    python -m benchmarks.trained_cross_play [--tasks push] [--algo sac] [--seed 0] [--episodes 200]
 
 One agent learns in panda-gym and one here, both with the preset that this project ships for the
 task, the staircase included. Then each plays matched episodes, which have the same goal and
-objects, on both sides. Prints a row for each agent. How long it takes is up to the preset: minutes
-for Reach, hours for PickAndPlace, most of them in panda-gym.
+objects, on both sides. Prints a row for each agent. Takes a few minutes for Reach, and half an hour
+each for Push and PickAndPlace.
 """
 
 from __future__ import annotations
@@ -65,19 +65,10 @@ def returns(
     )
 
 
-def main() -> None:
-    """Train, play and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--algo", default="sac")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--episodes", type=int, default=200)
-    args = parser.parse_args()
-    preset = load_preset(args.algo, args.task)
-    config = RunConfig.from_dict({**preset, "seed": args.seed})
-    seeds = matched_seeds(args.task, args.episodes)
-    ours, peer = (peers.make(side, args.task) for side in peers.SIDES)
-    print("| task | trained in | success here | there | return here | there |")
+def cross_play(config: RunConfig, episodes: int) -> None:
+    """Train on either side, play on both, and print the rows."""
+    seeds = matched_seeds(config.env, episodes)
+    ours, peer = (peers.make(side, config.env) for side in peers.SIDES)
     for name, make_envs in (("panda-gym", peer_envs), ("here", make_training_envs)):
         venv = make_envs(config)
         model = train(config, venv)
@@ -85,9 +76,23 @@ def main() -> None:
         venv.close()
         successes = " | ".join(f"{success.mean():.1%}" for _, success in played)
         means = " | ".join(f"{total.mean():.2f}" for total, _ in played)
-        print(f"| {args.task} | {name} | {successes} | {means} |", flush=True)
+        print(f"| {config.env} | {name} | {successes} | {means} |", flush=True)
     ours.close()
     peer.close()
+
+
+def main() -> None:
+    """Train, play and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--algo", default="sac")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=200)
+    args = parser.parse_args()
+    print("| task | trained in | success here | there | return here | there |")
+    for task in args.tasks:
+        preset = load_preset(args.algo, task)
+        cross_play(RunConfig.from_dict({**preset, "seed": args.seed}), args.episodes)
 
 
 if __name__ == "__main__":

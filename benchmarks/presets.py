@@ -1,0 +1,74 @@
+"""What the presets come to: the tables of training in docs/training.md.
+
+    python -m benchmarks.presets [--tasks push slide] [--algos sac] [--seeds 0 1 2]
+
+Trains each combination as `train.py` does and prints a row with the success rate and the mean
+return of each phase's agent on the 100 evaluation episodes. A run that is in its place already,
+`<root>/<task>/<algo>-seed<seed>`, is read, or trained to its end, so that the rows of a table can
+be trained at different times, two at once. Minutes are those of training alone, by the wall clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from rich.console import Console
+
+import envs
+from agents import ALGORITHMS, RunConfig, RunDirectory, load_preset
+from agents.training import create_run, train_run
+from eval import compare_phases
+
+
+def trained(task: str, algo: str, seed: int, root: Path) -> RunDirectory:
+    """The run of a preset, trained unless it is already."""
+    path = root / task / f"{algo}-seed{seed}"
+    config = RunConfig.from_dict({**load_preset(algo, task), "seed": seed})
+    run = RunDirectory.open(path) if path.exists() else create_run(config, path)
+    if run.config != config:
+        raise SystemExit(f"{path} was not trained with the present preset: move it away")
+    train_run(run, Console(quiet=True))
+    return run
+
+
+def minutes(run: RunDirectory) -> float:
+    """How long training took."""
+    with run.metrics_path.open(newline="") as table:
+        *_, last = csv.DictReader(table)
+    return float(last["wall_time_s"]) / 60
+
+
+def row(run: RunDirectory) -> str:
+    """One row of the table."""
+    phases = compare_phases(run).phases
+    config = run.config
+    cells = [
+        f"`{config.env}`",
+        f"`{config.algo}`",
+        f"{config.seed}",
+        f"{phases[-1].stop:,}",
+        *(f"{phase.success_rate.value:.0%}, {phase.mean_return.value:.2f}" for phase in phases),
+        f"{minutes(run):.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Train what is missing and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=envs.TASKS, default=list(envs.TASKS))
+    parser.add_argument("--algos", nargs="+", choices=ALGORITHMS, default=["sac"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--root", type=Path, default=Path("runs/presets"))
+    args = parser.parse_args()
+    print("| task | algorithm | seed | steps | each phase's agent ... | minutes |")
+    for task in args.tasks:
+        for algo in args.algos:
+            for seed in args.seeds:
+                print(row(trained(task, algo, seed, args.root)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
