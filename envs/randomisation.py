@@ -117,6 +117,20 @@ def draw(interval: Interval, generator: np.random.Generator) -> float:
     return low if low == high else float(generator.uniform(low, high))
 
 
+def chance(probability: Interval, generator: np.random.Generator) -> bool:
+    """Decide whether something happens; where it never does, the generator draws nothing.
+
+    Args:
+        probability: Where the probability lies.
+        generator: The episode's.
+
+    Returns:
+        Whether it happens.
+    """
+    drawn = draw(probability, generator)
+    return drawn > 0.0 and generator.random() < drawn
+
+
 def draw_point(intervals: Sequence[Interval], generator: np.random.Generator) -> list[float]:
     """Draw a point uniformly from a box; of a fixed coordinate, too, the generator draws one.
 
@@ -192,6 +206,9 @@ def check_room(
             f"{'no' if share == 0.0 else 'hardly any'} placement is valid, widen one of them"
         )
 
+
+PROBABILITY = Quantity((0.0, 0.0), (0.0, 1.0))
+"""Of something that does not happen unless it is asked for."""
 
 DISTURBANCES: Mapping[str, Quantity] = MappingProxyType(
     {

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from envs.randomisation import Interval, Quantity, draw
+from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector, euler_angles
 
 LARGEST = 10.0
@@ -17,6 +18,11 @@ BLUE = (0.13, 0.36, 0.78)
 
 MASS = Quantity((1.0, 1.0), (0.05, 10.0), "kg")
 FRICTION = Quantity((0.5, 0.5), (0.01, 2.0))
+GRASPED_LIFT: Interval = (0.0, 0.2)
+"""How far above its place on the table a cube begins that is in the hand, in metres."""
+GRASPED_MARGIN = 0.005
+"""The hand comes closer than this to where it should be, in metres."""
+
 CUBE_SIZE = Quantity((0.04, 0.04), (0.02, 0.1), "m")
 # The fingers open to 8 cm, and a cube is seldom straight between them.
 GRIPPED_SIZE = Quantity((0.04, 0.04), (0.02, 0.06), "m")
@@ -130,6 +136,18 @@ class Cube(LooseBody):
     def half_extents(self) -> Vector:
         """Half its sides, in metres."""
         return (self.height,) * 3
+
+    def put_into(self, robot: Robot, place: Sequence[float]) -> None:
+        """Have a robot hold the cube at a place, or near it by less than `GRASPED_MARGIN`.
+
+        Args:
+            robot: One with a gripper.
+            place: x, y and how far above its place on the table, in metres.
+        """
+        x, y, lift = place
+        robot.grasp((x, y, self.height + lift), self.size)
+        robot.observe()
+        self.place(robot.ee_position)
 
     def _add(self, mass: float) -> int:
         return self._simulation.add_box(

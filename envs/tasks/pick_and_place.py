@@ -7,16 +7,22 @@ from types import MappingProxyType
 
 import numpy as np
 
-from envs.randomisation import Interval, Quantity, Range, draw, draw_fit, draw_point
+from envs.randomisation import (
+    PROBABILITY,
+    Interval,
+    Quantity,
+    Range,
+    chance,
+    draw_fit,
+    draw_point,
+)
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
+from envs.tasks.loose_body import FRICTION, GRASPED_LIFT, GRASPED_MARGIN, GRIPPED_SIZE, MASS
 from envs.tasks.one_body import CubeTask
 from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z
 
 _LIFT: Interval = (0.0, 0.2)
-# The hand comes closer than this to where it should be, in metres.
-_GRASP_MARGIN = 0.005
 
 
 class PickAndPlace(CubeTask):
@@ -57,7 +63,7 @@ class PickAndPlace(CubeTask):
             "object_size": GRIPPED_SIZE,
             "object_mass": MASS,
             "object_friction": FRICTION,
-            "grasped": Quantity((0.0, 0.0), (0.0, 1.0)),
+            "grasped": PROBABILITY,
         }
     )
     needs_gripper = True
@@ -75,18 +81,14 @@ class PickAndPlace(CubeTask):
     def reset(self, generator: np.random.Generator) -> Vector:
         """Draw the point, the cube's place and what the cube is like."""
         goal = super().reset(generator)
-        probability = draw(self.ranges["grasped"], generator)
-        if probability and generator.random() < probability:
-            box = (self.ranges["object_x"], self.ranges["object_y"], _LIFT)
-            bottom = self._cube.height
-            _, (x, y, lift) = draw_fit(
-                lambda: (goal[0], goal[1], goal[2] - bottom),
+        if chance(self.ranges["grasped"], generator):
+            box = (self.ranges["object_x"], self.ranges["object_y"], GRASPED_LIFT)
+            _, held = draw_fit(
+                lambda: (goal[0], goal[1], goal[2] - self._cube.height),
                 lambda: draw_point(box, generator),
-                lambda held, goal: math.dist(held, goal) >= self.threshold + _GRASP_MARGIN,
+                lambda held, goal: math.dist(held, goal) >= self.threshold + GRASPED_MARGIN,
             )
-            self._robot.grasp((x, y, bottom + lift), self._cube.size)
-            self._robot.observe()
-            self._cube.place(self._robot.ee_position)
+            self._cube.put_into(self._robot, held)
         return goal
 
     def _draw_goal(self, generator: np.random.Generator) -> Vector:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.randomisation import Quantity, Range, check_room, draw_fit, draw_point
+from envs.randomisation import (
+    PROBABILITY,
+    Quantity,
+    Range,
+    chance,
+    check_room,
+    draw_fit,
+    draw_point,
+)
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_SIZE, MASS, Cube
+from envs.tasks.loose_body import (
+    BLUE,
+    FRICTION,
+    GRASPED_LIFT,
+    GRASPED_MARGIN,
+    GRIPPED_SIZE,
+    MASS,
+    Cube,
+)
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
 _ORANGE = (0.95, 0.55, 0.1)
 _LOWER_MASS = 2.0
+# The open hand is less than this wide, in metres, and the cube beside it no wider than 6 cm.
+_HAND_ROOM = 0.1
 
 
 class Stack(Task):
@@ -27,6 +46,12 @@ class Stack(Task):
     limit of 100 steps are those of panda-gym's `PandaStack-v3`. Cubes that would start one above
     the other, or at their goal, are drawn again; panda-gym accepts them, and the second cube then
     falls onto the first.
+
+    `placed` is the probability that an episode begins with the first cube at its goal, `grasped`
+    that it begins with the next one in the hand: the second if the first is placed, else the first,
+    anywhere up to 0.2 m above the places it is drawn from. Both are 0 in the task proper. They are
+    for training, like PickAndPlace's `grasped`: each makes a beginning of what is a middle
+    otherwise, and random actions hardly ever get there.
 
     Observation, a dictionary; `observation` is the robot's own (7 entries with a Panda), then:
 
@@ -58,6 +83,8 @@ class Stack(Task):
             "object_size": GRIPPED_SIZE,
             "object_mass": MASS,
             "object_friction": FRICTION,
+            "placed": PROBABILITY,
+            "grasped": PROBABILITY,
         }
     )
     observation_size = 24
@@ -69,17 +96,21 @@ class Stack(Task):
     def __init__(self, **given: Range) -> None:
         super().__init__(**given)
         self._size = self.ranges["object_size"][1]
-        check_room(
-            type(self).__name__,
-            self.ranges,
-            2,
-            self._fits,
-            f"its cubes start {self._size:g} m apart in x or y, and not at their goal",
-        )
+        name = type(self).__name__
+        apart = f"its cubes start {self._size:g} m apart in x or y"
+        check_room(name, self.ranges, 2, self._fits, f"{apart}, and not at their goal")
+        if self.ranges["placed"][1] > 0.0:
+            check_room(
+                name,
+                self.ranges,
+                2,
+                lambda starts, goals: self._fits(_lower_at_goal(starts, goals), goals),
+                f"{apart}, the lower one at its goal and the other not",
+            )
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
         """Add the table, the cubes and the goals' markers."""
-        self._simulation = simulation
+        self._simulation, self._robot = simulation, robot
         add_table(simulation)
         heavy = {} if "object_mass" in self.given else {"object_mass": (_LOWER_MASS,) * 2}
         self._lower = Cube(simulation, {**self.ranges, **heavy}, [(*BLUE, 1.0)])
@@ -95,11 +126,14 @@ class Stack(Task):
         goals, objects = (
             (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
         )
+        placed = chance(self.ranges["placed"], generator)
+        begin = _lower_at_goal if placed else _anywhere
         at, starts = draw_fit(
             lambda: np.array(draw_point(goals, generator)[:2]),
             lambda: np.array([draw_point(objects, generator)[:2] for _ in self._cubes]),
-            lambda starts, goal: bool(self._fits(starts, goal)),
+            lambda starts, goal: bool(self._fits(begin(starts, goal), goal)),
         )
+        starts = begin(starts, at)
         for cube in self._cubes:
             cube.draw(generator)
         heights = (self._lower.height, self._lower.size + self._upper.height)
@@ -111,6 +145,20 @@ class Stack(Task):
             goal += [*at.tolist(), height]
             self._simulation.resize_box_marker(marker, cube.half_extents)
             self._simulation.move_marker(marker, goal[-3:])
+        if chance(self.ranges["grasped"], generator):
+            held, other = (1, 0) if placed else (0, 1)
+            box = (*objects[:2], GRASPED_LIFT)
+            beside = (*starts[other].tolist(), 0.0)
+            to = (*at.tolist(), heights[held] - self._cubes[held].height)
+            _, place = draw_fit(
+                lambda: to,
+                lambda: draw_point(box, generator),
+                lambda place, to: (
+                    math.dist(place, beside) >= _HAND_ROOM
+                    and math.dist(place, to) >= self.threshold + GRASPED_MARGIN
+                ),
+            )
+            self._cubes[held].put_into(self._robot, place)
         return goal
 
     def observe(self) -> Vector:
@@ -121,10 +169,21 @@ class Stack(Task):
         """Positions of the cubes."""
         return (*self._lower.position, *self._upper.position)
 
-    def _fits(self, starts: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _fits(self, starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether cubes, shape (..., 2, 2), are beside each other and not at goals, (..., 2)."""
         beside = np.abs(starts[..., 0, :] - starts[..., 1, :]).max(-1) >= self._size
-        offsets = starts - goal[..., None, :]
+        offsets = starts - goals[..., None, :]
         away = np.sqrt((offsets * offsets).sum((-1, -2))) >= self.threshold
         fits: NDArray[np.bool_] = beside & away
         return fits
+
+
+def _anywhere(starts: NDArray[np.float64], _goals: NDArray[np.float64]) -> NDArray[np.float64]:
+    return starts
+
+
+def _lower_at_goal(starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Starts of cubes, shape (..., 2, 2), with the lower ones' moved to goals, shape (..., 2)."""
+    moved = starts.copy()
+    moved[..., 0, :] = goals
+    return moved

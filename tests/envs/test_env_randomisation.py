@@ -179,6 +179,43 @@ def test_a_grasp_finds_a_place_wherever_the_goals_may_be():
     env.close()
 
 
+@pytest.mark.parametrize("placed", [0, 1])
+@pytest.mark.parametrize("robot", able_robots("stack"))
+def test_stacks_next_cube_can_begin_in_the_hand_and_leaves_the_other_where_it_is(robot, placed):
+    env, held, places = make("stack", robot=robot, placed=placed, grasped=1), 0, []
+    for seed in range(40):
+        start, info = env.reset(seed=seed)
+        assert not info["is_success"]
+        before = start["achieved_goal"].reshape(2, 3)
+        assert np.allclose(before[placed], start["observation"][:3], atol=1e-6)
+        places.append(before[placed])
+        for _ in range(8):
+            seen, _, terminated, *_ = env.step(np.float32([0.0, 0.0, 0.5, -1.0]))
+            if terminated:
+                break
+        after = seen["achieved_goal"].reshape(2, 3)
+        held += np.linalg.norm(seen["observation"][:3] - after[placed]) < 0.02
+        assert np.allclose(after[1 - placed][:2], before[1 - placed][:2], atol=0.003)
+    assert held >= 36
+    assert np.all(np.ptp(places, axis=0) > (0.2, 0.2, 0.14))
+    env.close()
+
+
+@pytest.mark.parametrize("grasped", [0.0, 1.0])
+def test_stacks_lower_cube_begins_at_its_goal_as_often_as_asked_for(grasped):
+    env, placed = make("stack", placed=0.3, grasped=grasped), 0
+    for seed in range(200):
+        start, info = env.reset(seed=seed)
+        assert not info["is_success"]
+        cubes, goals = (start[key].reshape(2, 3) for key in ("achieved_goal", "desired_goal"))
+        lower, upper = np.linalg.norm(cubes - goals, axis=1)
+        if lower < 1e-6:
+            placed += 1
+            assert upper >= 0.099
+    assert 0.2 < placed / 200 < 0.4
+    env.close()
+
+
 def test_objects_that_are_made_anew_leave_nothing_behind():
     env = make("stack", object_size=(0.03, 0.031))
     simulation = env.unwrapped._simulation
@@ -392,6 +429,13 @@ def test_a_specification_carries_the_ranges():
         ("push", {"object_x": 0.1, "goal_x": 0.1, "goal_y": 0, "object_y": (-0.04, 0.04)}, "no pl"),
         ("stack", {"object_x": (0.0, 0.03), "object_y": 0.1}, "Stack needs room: .* 0.04 m apart"),
         ("stack", {"object_x": 0, "object_y": (0, 0.05), "object_size": (0.02, 0.06)}, "0.06 m ap"),
+        (
+            "stack",
+            {"goal_x": 0, "goal_y": 0, "object_x": (-0.068, 0.068), "object_y": (-0.068, 0.068)}
+            | {"placed": (0.0, 0.1)},
+            "Stack needs room: .* the lower one at its goal",
+        ),
+        ("stack", {"placed": 1.5}, "placed must .* from 0 to 1, got 1.5"),
     ],
 )
 def test_ranges_that_cannot_be_are_refused_when_an_environment_is_made(task, ranges, message):
@@ -405,11 +449,13 @@ CORNERS = st.floats(-0.2, 0.15).map(lambda at: round(at, 3))
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(ends=st.lists(st.tuples(CORNERS, CORNERS).map(sorted), min_size=4, max_size=4))
-@pytest.mark.parametrize("task", ["push", "stack"])
-def test_ranges_that_are_accepted_leave_room_in_every_episode(task, ends):
+@pytest.mark.parametrize(
+    ("task", "kwargs"), [("push", {}), ("stack", {}), ("stack", {"placed": 1, "grasped": 0.5})]
+)
+def test_ranges_that_are_accepted_leave_room_in_every_episode(task, kwargs, ends):
     names = ("goal_x", "goal_y", "object_x", "object_y")
     try:
-        env = make(task, **dict(zip(names, ends, strict=True)))
+        env = make(task, **dict(zip(names, ends, strict=True)), **kwargs)
     except ValueError as error:
         assume("needs room" not in str(error))
         raise
@@ -418,6 +464,8 @@ def test_ranges_that_are_accepted_leave_room_in_every_episode(task, ends):
         assert not info["is_success"]
         for name, (low, high) in zip(names, ends, strict=True):
             kind = "desired_goal" if name.startswith("goal") else "achieved_goal"
+            if kind == "achieved_goal" and "placed" in kwargs:
+                continue
             assert low - 1e-6 <= observation[kind]["xy".index(name[-1])] <= high + 1e-6
     env.close()
 
