@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.randomisation import Interval, Quantity, draw
+from envs.randomisation import Interval, Quantity, draw, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector, euler_angles
 
@@ -18,14 +19,14 @@ BLUE = (0.13, 0.36, 0.78)
 
 MASS = Quantity((1.0, 1.0), (0.05, 10.0), "kg")
 FRICTION = Quantity((0.5, 0.5), (0.01, 2.0))
-GRASPED_LIFT: Interval = (0.0, 0.2)
-"""How far above its place on the table a cube begins that is in the hand, in metres."""
-GRASPED_MARGIN = 0.005
-"""The hand comes closer than this to where it should be, in metres."""
-
 CUBE_SIZE = Quantity((0.04, 0.04), (0.02, 0.1), "m")
 # The fingers open to 8 cm, and a cube is seldom straight between them.
 GRIPPED_SIZE = Quantity((0.04, 0.04), (0.02, 0.06), "m")
+
+# How far above its place on the table a cube begins that is in the hand, in metres.
+_GRASPED_LIFT: Interval = (0.0, 0.2)
+# The hand comes closer than this to where it should be, in metres.
+_GRASPED_MARGIN = 0.005
 
 
 class LooseBody(ABC):
@@ -33,7 +34,7 @@ class LooseBody(ABC):
 
     Args:
         simulation: Where to put the body.
-        ranges: Where `object_size`, `object_mass` and `object_friction` lie.
+        ranges: Where `object_x`, `object_y`, `object_size`, `object_mass`, `object_friction` lie.
 
     Attributes:
         size: Its width in metres.
@@ -49,6 +50,7 @@ class LooseBody(ABC):
         self._sizes, self._masses, self._frictions = (
             ranges[f"object_{name}"] for name in ("size", "mass", "friction")
         )
+        self._starts = (ranges["object_x"], ranges["object_y"])
         self.size, mass, friction = self._sizes[0], self._masses[0], self._frictions[0]
         self._body = self._add(mass)
         simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
@@ -114,7 +116,7 @@ class Cube(LooseBody):
 
     Args:
         simulation: Where to put the body.
-        ranges: Where `object_size`, `object_mass` and `object_friction` lie.
+        ranges: Where `object_x`, `object_y`, `object_size`, `object_mass`, `object_friction` lie.
         colours: One for all faces, or one each of those towards -x, x, -y, y, -z and z.
     """
 
@@ -137,14 +139,27 @@ class Cube(LooseBody):
         """Half its sides, in metres."""
         return (self.height,) * 3
 
-    def put_into(self, robot: Robot, place: Sequence[float]) -> None:
-        """Have a robot hold the cube at a place, or near it by less than `GRASPED_MARGIN`.
+    def begin_in_hand(
+        self,
+        robot: Robot,
+        away: Sequence[tuple[Vector, float]],
+        generator: np.random.Generator,
+    ) -> None:
+        """Have a robot hold the cube, up to 0.2 m above the places where it would start.
 
         Args:
             robot: One with a gripper.
-            place: x, y and how far above its place on the table, in metres.
+            away: Points, each as x, y and how far above the cube's place on the table it is, and
+                how far from it the cube is at least; all in metres.
+            generator: The episode's.
         """
-        x, y, lift = place
+        _, (x, y, lift) = draw_fit(
+            lambda: away,
+            lambda: draw_point((*self._starts, _GRASPED_LIFT), generator),
+            lambda place, away: all(
+                math.dist(place, point) >= distance + _GRASPED_MARGIN for point, distance in away
+            ),
+        )
         robot.grasp((x, y, self.height + lift), self.size)
         robot.observe()
         self.place(robot.ee_position)

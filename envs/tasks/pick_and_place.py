@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from types import MappingProxyType
 
 import numpy as np
 
-from envs.randomisation import (
-    PROBABILITY,
-    Interval,
-    Quantity,
-    Range,
-    chance,
-    draw_fit,
-    draw_point,
-)
+from envs.randomisation import PROBABILITY, Interval, Quantity, Range, chance
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import FRICTION, GRASPED_LIFT, GRASPED_MARGIN, GRIPPED_SIZE, MASS
+from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
 from envs.tasks.one_body import CubeTask
 from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z
 
@@ -82,13 +73,8 @@ class PickAndPlace(CubeTask):
         """Draw the point, the cube's place and what the cube is like."""
         goal = super().reset(generator)
         if chance(self.ranges["grasped"], generator):
-            box = (self.ranges["object_x"], self.ranges["object_y"], GRASPED_LIFT)
-            _, held = draw_fit(
-                lambda: (goal[0], goal[1], goal[2] - self._cube.height),
-                lambda: draw_point(box, generator),
-                lambda held, goal: math.dist(held, goal) >= self.threshold + GRASPED_MARGIN,
-            )
-            self._cube.put_into(self._robot, held)
+            to = (goal[0], goal[1], goal[2] - self._cube.height)
+            self._cube.begin_in_hand(self._robot, [(to, self.threshold)], generator)
         return goal
 
     def _draw_goal(self, generator: np.random.Generator) -> Vector:

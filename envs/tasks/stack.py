@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from types import MappingProxyType
 
 import numpy as np
@@ -19,22 +18,14 @@ from envs.randomisation import (
 )
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import (
-    BLUE,
-    FRICTION,
-    GRASPED_LIFT,
-    GRASPED_MARGIN,
-    GRIPPED_SIZE,
-    MASS,
-    Cube,
-)
+from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_SIZE, MASS, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
 _ORANGE = (0.95, 0.55, 0.1)
 _LOWER_MASS = 2.0
-# The open hand is less than this wide, in metres, and the cube beside it no wider than 6 cm.
-_HAND_ROOM = 0.1
+# From the centre of a cube in the hand that of one beside it is farther than this, in metres.
+_HAND_ROOM = 0.095
 
 
 class Stack(Task):
@@ -127,7 +118,10 @@ class Stack(Task):
             (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
         )
         placed = chance(self.ranges["placed"], generator)
-        begin = _lower_at_goal if placed else _anywhere
+
+        def begin(starts: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
+            return _lower_at_goal(starts, goal) if placed else starts
+
         at, starts = draw_fit(
             lambda: np.array(draw_point(goals, generator)[:2]),
             lambda: np.array([draw_point(objects, generator)[:2] for _ in self._cubes]),
@@ -147,18 +141,11 @@ class Stack(Task):
             self._simulation.move_marker(marker, goal[-3:])
         if chance(self.ranges["grasped"], generator):
             held, other = (1, 0) if placed else (0, 1)
-            box = (*objects[:2], GRASPED_LIFT)
+            cube = self._cubes[held]
+            to = (*at.tolist(), heights[held] - cube.height)
             beside = (*starts[other].tolist(), 0.0)
-            to = (*at.tolist(), heights[held] - self._cubes[held].height)
-            _, place = draw_fit(
-                lambda: to,
-                lambda: draw_point(box, generator),
-                lambda place, to: (
-                    math.dist(place, beside) >= _HAND_ROOM
-                    and math.dist(place, to) >= self.threshold + GRASPED_MARGIN
-                ),
-            )
-            self._cubes[held].put_into(self._robot, place)
+            away = [(to, self.threshold), (beside, _HAND_ROOM)]
+            cube.begin_in_hand(self._robot, away, generator)
         return goal
 
     def observe(self) -> Vector:
@@ -176,10 +163,6 @@ class Stack(Task):
         away = np.sqrt((offsets * offsets).sum((-1, -2))) >= self.threshold
         fits: NDArray[np.bool_] = beside & away
         return fits
-
-
-def _anywhere(starts: NDArray[np.float64], _goals: NDArray[np.float64]) -> NDArray[np.float64]:
-    return starts
 
 
 def _lower_at_goal(starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.float64]:
