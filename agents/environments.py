@@ -98,7 +98,6 @@ def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> Sna
         env = gym.make(
             envs.TASKS[config.env],
             **env_arguments(config, training=training),
-            disable_env_checker=True,
             **render,
         )
     except ValueError as error:

@@ -106,8 +106,11 @@ class Arm(Robot):
         else:
             angles = simulation.joint_positions(body, _ARM)
             arm = [at + _REACH * by for at, by in zip(angles, action[:7], strict=True)]
-        opening = self._opening + _OPENING * action[-1] if self.gripper else 0.0
-        targets = (*arm, *self.gripper_angles(opening))
+        if not self.gripper:
+            # Its own motors go on holding the gripper closed.
+            simulation.drive_joints(body, _ARM, arm, self.forces[:7])
+            return
+        targets = (*arm, *self.gripper_angles(self._opening + _OPENING * action[-1]))
         simulation.drive_joints(body, self.joints, targets, self.forces)
 
     def observe(self) -> Vector:

@@ -12,7 +12,7 @@ from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
-from envs.tasks.task import Distances, Goals, Task, entries
+from envs.tasks.task import Distances, Goals, Task, pairs
 
 _FACES = (
     (0.85, 0.15, 0.15),
@@ -91,8 +91,7 @@ class Flip(Task):
 
     def observe(self) -> Vector:
         """Motion of the cube."""
-        seen = self._cube.observe()
-        return (*seen[:3], *self._cube.quaternion, *seen[6:])
+        return self._cube.observe(turned=tuple)
 
     def achieved_goal(self) -> Vector:
         """Quaternion of the cube."""
@@ -109,7 +108,7 @@ class Flip(Task):
             Shape (...).
         """
         alike: Distances = 0.0
-        for achieved, desired in zip(entries(achieved_goal), entries(desired_goal), strict=True):
+        for achieved, desired in pairs(achieved_goal, desired_goal):
             alike += achieved * desired
         # In single precision a quaternion can be a little longer than 1.
         unlike = 1.0 - alike * alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -94,18 +94,22 @@ class LooseBody(ABC):
         """Put the body somewhere, upright and at rest."""
         self._simulation.place(self._body, position, UPRIGHT)
 
-    def observe(self) -> Vector:
+    def observe(self, turned: Callable[[Vector], Vector] = euler_angles) -> Vector:
         """Read the body.
 
+        Args:
+            turned: Says by a quaternion how the body is turned; by default roll, pitch and yaw in
+                rad.
+
         Returns:
-            12 entries, three each: position in m, roll, pitch and yaw in rad, velocity in m/s,
-            angular velocity in rad/s.
+            12 entries, three each, if `turned` gives three: position in m, how it is turned,
+            velocity in m/s, angular velocity in rad/s.
         """
         position, self.quaternion, velocity, spin = self._simulation.body_motion(self._body)
-        angles = euler_angles(self.quaternion)
-        seen = (*position, *angles, *velocity, *spin)
+        seen = (*position, *turned(self.quaternion), *velocity, *spin)
         # A body squeezed out of the hand can spin and fly faster than the observation space allows.
-        if max(seen) > LARGEST or min(seen) < -LARGEST:
+        # No entry is beyond their norm, which is faster to find than the greatest and the least.
+        if math.hypot(*seen) > LARGEST:
             seen = tuple(min(max(entry, -LARGEST), LARGEST) for entry in seen)
         self.position = seen[:3]
         return seen

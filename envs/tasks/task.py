@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
@@ -83,7 +83,7 @@ class Task(ABC):
     def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
         """Distance between goals; Euclidean unless a task says otherwise.
 
-        One goal may come as a list, which is faster. Go through :func:`entries`: the rewards of a
+        One goal may come as a list, which is faster. Go through :func:`pairs`: the rewards of a
         batch must be those of its goals, and numpy's sums of one and of many differ.
 
         Args:
@@ -94,27 +94,29 @@ class Task(ABC):
             Shape (...).
         """
         square: Distances = 0.0
-        for achieved, desired in zip(entries(achieved_goal), entries(desired_goal), strict=True):
-            square += (achieved - desired) * (achieved - desired)
+        for achieved, desired in pairs(achieved_goal, desired_goal):
+            offset = achieved - desired
+            square += offset * offset
         if isinstance(square, float):
             return math.sqrt(square)
         distances: NDArray[np.floating] = np.sqrt(square)
         return distances
 
 
-def entries(goals: Goals) -> Sequence[Any]:
-    """The entries of one goal, numbers, or of many goals, arrays of shape (...).
+def pairs(achieved_goal: Goals, desired_goal: Goals) -> Iterable[tuple[Any, Any]]:
+    """The entries of two goals side by side, numbers, or of many goals, arrays of shape (...).
 
     Arithmetic on these gives the same bits for one goal as for many, and on the few numbers of one
     plain Python is faster than numpy.
 
     Args:
-        goals: Shape (..., goal_size).
+        achieved_goal: Shape (..., goal_size).
+        desired_goal: Shape (..., goal_size); a list if the other is.
 
     Returns:
-        `goal_size` entries.
+        `goal_size` pairs.
     """
-    if isinstance(goals, list):
-        return goals
-    columns: Sequence[Any] = np.moveaxis(np.asarray(goals, np.float64), -1, 0)  # type: ignore[assignment]
-    return columns
+    if isinstance(achieved_goal, list):
+        return zip(achieved_goal, desired_goal, strict=True)
+    goals = (np.asarray(goal, np.float64) for goal in (achieved_goal, desired_goal))
+    return zip(*(np.moveaxis(goal, -1, 0) for goal in goals), strict=True)

@@ -79,9 +79,7 @@ def make(case, **kwargs):
         return envs.ManipulationEnv(ROBOTS[robot](control), StackedCubes(), reward=reward, **kwargs)
     name, ranges = RANDOMISED.get(name, (name, {}))
     kwargs = {**ranges, **kwargs}
-    return gym.make(
-        name, robot=robot, control=control, reward=reward, disable_env_checker=True, **kwargs
-    )
+    return gym.make(name, robot=robot, control=control, reward=reward, **kwargs)
 
 
 def draw_actions(env, seed, steps):

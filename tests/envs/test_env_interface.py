@@ -225,7 +225,7 @@ BAD_ACTIONS = {
 @pytest.mark.parametrize("kind", BAD_ACTIONS)
 def test_a_bad_action_is_refused_and_changes_nothing(kind):
     action, message = BAD_ACTIONS[kind]
-    env = gym.make("bullet/Reach-v0", disable_env_checker=True)
+    env = gym.make("bullet/Reach-v0")
     env.reset(seed=0)
     before = env.unwrapped.snapshot()
     with pytest.raises(ValueError, match=rf"3 finite numbers in \[-1, 1\].*{message}"):

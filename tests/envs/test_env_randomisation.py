@@ -26,7 +26,7 @@ PLACES = [
 
 
 def make(task, **kwargs):
-    return gym.make(envs.TASKS[task], disable_env_checker=True, **kwargs)
+    return gym.make(envs.TASKS[task], **kwargs)
 
 
 def dynamics(env):
@@ -83,7 +83,7 @@ def test_a_number_fixes_and_leaves_everything_else_as_it_was(task):
 
 def test_what_is_drawn_beside_them_leaves_goals_and_places_as_they_were():
     name, ranges = RANDOMISED["any cube"]
-    env, plain = gym.make(name, disable_env_checker=True, **ranges), make("push")
+    env, plain = gym.make(name, **ranges), make("push")
     for seed in range(40):
         seen, expected = (side.reset(seed=seed)[0] for side in (env, plain))
         for key in ("desired_goal", "achieved_goal"):
@@ -380,7 +380,7 @@ def test_noise_on_actions_moves_the_arm():
 
 def test_a_restored_generator_is_where_the_other_is():
     name, ranges = RANDOMISED["any cube"]
-    env, other = (gym.make(name, disable_env_checker=True, **ranges) for _ in range(2))
+    env, other = (gym.make(name, **ranges) for _ in range(2))
     env.reset(seed=3)
     for action in draw_actions(env, 0, 7):
         env.step(action)

@@ -86,7 +86,7 @@ def test_what_is_no_camera_is_refused():
 
 
 def test_without_a_render_mode_there_are_no_frames():
-    env = gym.make("bullet/Reach-v0", disable_env_checker=True)
+    env = gym.make("bullet/Reach-v0")
     env.reset(seed=0)
     assert env.unwrapped.render() is None
     env.close()

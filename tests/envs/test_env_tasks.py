@@ -15,7 +15,7 @@ GRIPPING = ["pick_and_place", "stack", "flip"]
 
 
 def make(task, **kwargs):
-    return gym.make(envs.TASKS[task], disable_env_checker=True, **kwargs)
+    return gym.make(envs.TASKS[task], **kwargs)
 
 
 def server(env):
@@ -246,6 +246,20 @@ def test_the_iiwas_hand_is_between_its_tips_and_moves_as_it_says():
     velocity = observation[3:]
     assert mean @ velocity > 0.95 * np.linalg.norm(mean) * np.linalg.norm(velocity)
     assert 0.3 < np.linalg.norm(velocity) / np.linalg.norm(mean) < 1.1
+    env.close()
+
+
+@pytest.mark.parametrize("task", ["push", "slide", "pick_and_place", "flip"])
+def test_a_body_that_flies_too_fast_is_seen_at_the_edge_of_the_space(task):
+    env = make(task, object_x=0.15, object_y=0.15)
+    env.reset(seed=0)
+    pybullet.resetBaseVelocity(objects(env)[0], (1.0, 0.0, 20.0), (3.0, -20.0, 0.0), server(env))
+    observation = env.step(np.zeros(env.action_space.shape, np.float32))[0]
+    assert env.observation_space.contains(observation)
+    x, _, z, turn_x, turn_y, _ = observation["observation"][-6:]
+    assert (z, turn_y) == (10.0, -10.0)
+    assert 0.9 < x < 1.1
+    assert 2.0 < turn_x < 4.0
     env.close()
 
 
