@@ -3,10 +3,10 @@
     python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push]
 
 Prints the table in docs/physics.md; takes about three minutes. Both sides get the same random
-actions through `gymnasium.make`; resets are included. Seconds are those of the processor, which
-other processes disturb less. The share of time outside PyBullet's `stepSimulation` is measured in
-rounds of their own, by the wall clock around it: asking for processor time takes as long as some
-of the calls.
+actions through `gymnasium.make`; resets are included in the rates. Seconds are those of the
+processor, which other processes disturb less. The share of a step outside PyBullet's
+`stepSimulation`, without resets, is measured in rounds of their own, by the wall clock around it:
+asking for processor time takes as long as some of the calls.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -25,32 +24,36 @@ from benchmarks import peers
 from envs.manipulation import CONTROLS
 
 
-def run(
-    env: gym.Env[Any, Any], actions: np.ndarray, clock: Callable[[], float] = time.process_time
-) -> float:
-    """Seconds, of the processor by default, for all the actions and the resets between them."""
-    start, over = clock(), True
+def run(env: gym.Env[Any, Any], actions: np.ndarray) -> float:
+    """Seconds of the processor for all the actions and the resets between them."""
+    start, over = time.process_time(), True
     for action in actions:
         if over:
             env.reset()
         _, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    return clock() - start
+    return time.process_time() - start
 
 
 def share_outside(env: gym.Env[Any, Any], simulation: Any, actions: np.ndarray) -> float:
-    """Share of the time not spent advancing the physics, which either side's `step` does."""
-    original, inside = simulation.step, 0.0
+    """Share of the steps not spent advancing the physics, which no reset does on either side."""
+    clock, original, inside, total, over = time.perf_counter, simulation.step, 0.0, 0.0, True
 
     def step() -> None:
         nonlocal inside
-        start = time.perf_counter()
+        start = clock()
         original()
-        inside += time.perf_counter() - start
+        inside += clock() - start
 
     simulation.step = step
     try:
-        total = run(env, actions, time.perf_counter)
+        for action in actions:
+            if over:
+                env.reset()
+            start = clock()
+            _, _, terminated, truncated, _ = env.step(action)
+            total += clock() - start
+            over = terminated or truncated
         return 1.0 - inside / total
     finally:
         del simulation.step
@@ -68,14 +71,13 @@ def compare(task: str, control: str, rounds: int, steps: int) -> str:
     shares: dict[str, list[float]] = {side: [] for side in sides}
     for env in sides.values():
         env.reset(seed=0)
-    for number in range(rounds):
+    for _ in range(rounds):
         shape = sides["ours"].action_space.shape
         actions = generator.uniform(-1.0, 1.0, (steps, *shape)).astype(np.float32)
         for side, env in sides.items():
             rates[side].append(steps / run(env, actions))
-        if number % 3 == 0:
-            for side, env in sides.items():
-                shares[side].append(share_outside(env, simulations[side], actions))
+        for side, env in sides.items():
+            shares[side].append(share_outside(env, simulations[side], actions))
     for env in sides.values():
         env.close()
     ours, peer = (statistics.median(rates[side]) for side in peers.SIDES)

@@ -21,6 +21,8 @@ from agents import ALGORITHMS, RunConfig, RunDirectory, load_preset
 from agents.training import create_run, train_run
 from eval import compare_phases
 
+ROOT = Path("runs/presets")
+
 
 def trained(task: str, algo: str, seed: int, root: Path) -> RunDirectory:
     """The run of a preset, trained unless it is already."""
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=envs.TASKS, default=list(envs.TASKS))
     parser.add_argument("--algos", nargs="+", choices=ALGORITHMS, default=["sac"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--root", type=Path, default=Path("runs/presets"))
+    parser.add_argument("--root", type=Path, default=ROOT)
     args = parser.parse_args()
     print("| task | algorithm | seed | steps | each phase's agent ... | minutes |")
     for task in args.tasks:

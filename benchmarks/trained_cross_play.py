@@ -3,15 +3,16 @@
     python -m benchmarks.trained_cross_play [--tasks push] [--algo sac] [--seed 0] [--episodes 200]
 
 One agent learns in panda-gym and one here, both with the preset that this project ships for the
-task, the staircase included. Then each plays matched episodes, which have the same goal and
-objects, on both sides. Prints a row for each agent. Takes a few minutes for Reach, and half an hour
-each for Push and PickAndPlace.
+task, the staircase included; the one here is that of `benchmarks.presets`, from the same place.
+Then each plays matched episodes, which have the same goal and objects, on both sides. Prints a row
+for each agent. Takes a few minutes for Reach, and half an hour each for Push and PickAndPlace.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
-from agents import RunConfig, load_preset
+from agents import RunConfig, RunDirectory
 from agents.environments import make_training_envs
 from agents.model import build_model
-from benchmarks import peers
+from agents.snapshots import load_agent, read_snapshot, snapshot_steps
+from benchmarks import peers, presets
 from benchmarks.cross_play import matched_seeds, play
 from schedules.callback import StaircaseCallback
 
@@ -40,10 +42,17 @@ def peer_envs(config: RunConfig) -> VecEnv:
     return venv if config.normalize is None else VecNormalize(venv, **config.normalize)
 
 
-def train(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
-    """The agent at the end of the training that the config describes."""
-    model = build_model(config, venv)
+def trained_there(config: RunConfig) -> BaseAlgorithm:
+    """The agent at the end of the training that the config describes, in panda-gym."""
+    model = build_model(config, peer_envs(config))
     model.learn(config.total_timesteps, callback=StaircaseCallback(), log_interval=None)
+    return model
+
+
+def trained_here(run: RunDirectory) -> BaseAlgorithm:
+    """The agent at the end of a run."""
+    model = build_model(run.config, make_training_envs(run.config))
+    load_agent(read_snapshot(run, snapshot_steps(run)[-1]), model)
     return model
 
 
@@ -65,18 +74,17 @@ def returns(
     )
 
 
-def cross_play(config: RunConfig, episodes: int) -> None:
-    """Train on either side, play on both, and print the rows."""
-    seeds = matched_seeds(config.env, episodes)
-    ours, peer = (peers.make(side, config.env) for side in peers.SIDES)
-    for name, make_envs in (("panda-gym", peer_envs), ("here", make_training_envs)):
-        venv = make_envs(config)
-        model = train(config, venv)
+def cross_play(run: RunDirectory, episodes: int) -> None:
+    """Train in panda-gym as the run was here, play both agents on both sides, print the rows."""
+    task = run.config.env
+    seeds = matched_seeds(task, episodes)
+    ours, peer = (peers.make(side, task) for side in peers.SIDES)
+    agents = {"panda-gym": trained_there(run.config), "here": trained_here(run)}
+    for name, model in agents.items():
         played = [returns(model, env, seeds) for env in (ours, peer)]
-        venv.close()
         successes = " | ".join(f"{success.mean():.1%}" for _, success in played)
         means = " | ".join(f"{total.mean():.2f}" for total, _ in played)
-        print(f"| {config.env} | {name} | {successes} | {means} |", flush=True)
+        print(f"| {task} | {name} | {successes} | {means} |", flush=True)
     ours.close()
     peer.close()
 
@@ -88,11 +96,12 @@ def main() -> None:
     parser.add_argument("--algo", default="sac")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--root", type=Path, default=presets.ROOT)
     args = parser.parse_args()
     print("| task | trained in | success here | there | return here | there |")
     for task in args.tasks:
-        preset = load_preset(args.algo, task)
-        cross_play(RunConfig.from_dict({**preset, "seed": args.seed}), args.episodes)
+        run = presets.trained(task, args.algo, args.seed, args.root)
+        cross_play(run, args.episodes)
 
 
 if __name__ == "__main__":
