@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 import envs
-from agents import ALGORITHMS, RunConfig, RunDirectory, load_preset
+from agents import ALGORITHMS, RunConfig, RunDirectory, RunError, load_preset
 from agents.training import create_run, train_run
 from eval import compare_phases
 
@@ -28,10 +28,14 @@ def trained(task: str, algo: str, seed: int, root: Path) -> RunDirectory:
     """The run of a preset, trained unless it is already."""
     path = root / task / f"{algo}-seed{seed}"
     config = RunConfig.from_dict({**load_preset(algo, task), "seed": seed})
-    run = RunDirectory.open(path) if path.exists() else create_run(config, path)
-    if run.config != config:
-        raise SystemExit(f"{path} was not trained with the present preset: move it away")
-    train_run(run, Console(quiet=True))
+    begun = (path / "run.json").exists()
+    try:
+        run = RunDirectory.open(path) if begun else create_run(config, path)
+        if run.config != config:
+            raise RunError(f"{path} was not trained with the present preset: move it away")
+        train_run(run, Console(quiet=True))
+    except RunError as error:
+        raise SystemExit(str(error)) from None
     return run
 
 
