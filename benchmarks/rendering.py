@@ -34,7 +34,7 @@ def milliseconds(draw: Callable[[], Any], pictures: int) -> float:
 
 
 def step_time(task: str, robot: str, steps: int, **kwargs: Any) -> float:
-    env = gym.make(envs.TASKS[task], robot=robot, disable_env_checker=True, **kwargs)
+    env = gym.make(envs.TASKS[task], robot=robot, **kwargs)
     env.reset(seed=0)
     still = 0.0 * env.action_space.sample()
     times = milliseconds(lambda: env.step(still), min(steps, 40))

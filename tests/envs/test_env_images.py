@@ -20,7 +20,6 @@ def image(mode, seed=0, name="bullet/Push-v0", camera=ABOVE, **kwargs):
         render_width=WIDTH,
         render_height=HEIGHT,
         camera=camera,
-        disable_env_checker=True,
         **kwargs,
     )
     observation, _ = env.reset(seed=seed)
@@ -102,7 +101,7 @@ def test_rgbd_is_the_frame_and_the_depth():
 
 
 def test_a_marker_is_in_the_frame_but_not_in_depth_and_segmentation():
-    env = gym.make("bullet/Push-v0", render_mode="rgbd_tuple", disable_env_checker=True).unwrapped
+    env = gym.make("bullet/Push-v0", render_mode="rgbd_tuple").unwrapped
     env.reset(seed=0)
     frame, depth = env.render()
     env._simulation.move_marker(env.task._marker, (0.0, 0.0, 0.3))
