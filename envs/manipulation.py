@@ -159,6 +159,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         task.load(self._simulation, robot)
         self._simulation.show(self.camera)
         self._goal: NDArray[np.float32] | None = None
+        # The goal once more, as numbers.
+        self._aim: list[float] = []
         self._start: Mapping[str, Any] = {}
         self._actions: list[list[float]] = []
         self._running = False
@@ -187,7 +189,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._begin_episode()
         state = self._read()
         self._running = True
-        _, reached = self._judge(*_goals(state))
+        _, reached = self._judge(state["achieved_goal"].tolist(), self._aim)
         return self._seen(state), {"is_success": bool(reached)}
 
     def step(
@@ -213,7 +215,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._actions.append(entries)
         self._advance(entries)
         state = self._read()
-        reward, reached = self._judge(*_goals(state))
+        reward, reached = self._judge(state["achieved_goal"].tolist(), self._aim)
         if self.reward == "dense":
             # In the precision of `compute_reward`, which must agree.
             reward = float(np.float32(reward))
@@ -239,7 +241,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Returns:
             Shape (...).
         """
-        reward, _ = self._judge(achieved_goal, desired_goal)
+        reward, _ = self._judge(np.asarray(achieved_goal), np.asarray(desired_goal))
         return np.asarray(reward, np.float32)[()]
 
     def compute_terminated(
@@ -258,7 +260,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Returns:
             Shape (...).
         """
-        _, reached = self._judge(achieved_goal, desired_goal)
+        _, reached = self._judge(np.asarray(achieved_goal), np.asarray(desired_goal))
         return np.asarray(reached, np.bool_)[()]
 
     def render(self) -> Rendered | None:
@@ -363,6 +365,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.reset()
         self._simulation.clear_contacts()
         self._goal = np.array(self.task.reset(self.np_random), np.float32)
+        self._aim = self._goal.tolist()
         if self._disturbance is not None:
             self._disturbance.begin(self.np_random)
 
@@ -519,10 +522,6 @@ def make(
     return ManipulationEnv(
         robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
-
-
-def _goals(observation: Observation) -> tuple[list[float], list[float]]:
-    return observation["achieved_goal"].tolist(), observation["desired_goal"].tolist()
 
 
 def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:

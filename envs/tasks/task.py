@@ -111,12 +111,13 @@ def pairs(achieved_goal: Goals, desired_goal: Goals) -> Iterable[tuple[Any, Any]
 
     Args:
         achieved_goal: Shape (..., goal_size).
-        desired_goal: Shape (..., goal_size); a list if the other is.
+        desired_goal: Shape (..., goal_size); a list, and as long, if the other is.
 
     Returns:
         `goal_size` pairs.
     """
     if isinstance(achieved_goal, list):
-        return zip(achieved_goal, desired_goal, strict=True)
+        # To say that they are equally long takes as long as the rest.
+        return zip(achieved_goal, desired_goal)  # noqa: B905
     goals = (np.asarray(goal, np.float64) for goal in (achieved_goal, desired_goal))
     return zip(*(np.moveaxis(goal, -1, 0) for goal in goals), strict=True)
