@@ -35,8 +35,8 @@ def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any
     return np.array(seen), total, bool(info["is_success"])
 
 
-def compare_random(control: str, episodes: int, hold: int) -> None:
-    """Print how far apart the same random actions lead, while both episodes last."""
+def random_deviations(control: str, episodes: int, hold: int) -> list[NDArray[Any]]:
+    """How far apart the same random actions lead, step by step, while both episodes last."""
     ours, peer = (peers.make(side, "reach", control) for side in peers.SIDES)
     generator = np.random.default_rng(0)
     deviations: list[NDArray[Any]] = []
@@ -52,17 +52,27 @@ def compare_random(control: str, episodes: int, hold: int) -> None:
         other, _, _ = play(peer, seed, policy)
         steps = min(len(one), len(other))
         deviations.append(one[:steps] - other[:steps])
+    ours.close()
+    peer.close()
+    return deviations
+
+
+def after(steps: int, deviations: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """How far apart the hands are, in mm, and how much faster, in mm/s, where so many were made."""
+    at = np.array([each[steps] for each in deviations if len(each) > steps])
+    return 1000 * np.linalg.norm(at[:, :3], axis=1), 1000 * np.linalg.norm(at[:, 3:6], axis=1)
+
+
+def compare_random(control: str, episodes: int, hold: int) -> None:
+    """Print how far apart the same random actions lead."""
+    deviations = random_deviations(control, episodes, hold)
     for steps in (1, 10, 25, 50):
-        at = np.array([each[steps] for each in deviations if len(each) > steps])
-        distance = 1000 * np.linalg.norm(at[:, :3], axis=1)
-        speed = 1000 * np.linalg.norm(at[:, 3:6], axis=1)
+        distance, speed = after(steps, deviations)
         print(
             f"{control:6} actions held {hold} steps, after {steps:2} steps:"
             f" position {np.median(distance):5.1f} mm (90 %: {np.quantile(distance, 0.9):5.1f}),"
             f" velocity {np.median(speed):4.0f} mm/s"
         )
-    ours.close()
-    peer.close()
 
 
 def matched_seeds(task: str, episodes: int) -> list[int]:
