@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import (
 
 import envs
 from agents.config import ConfigError, RunConfig
+from agents.run_directory import RunError
 
 
 class SnapshotMonitor(Monitor):
@@ -42,10 +43,14 @@ class SnapshotMonitor(Monitor):
 
         Args:
             state: The return value of `snapshot`.
+
+        Raises:
+            RunError: If the episode cannot be continued here bit for bit.
         """
-        # The wrappers between check that reset() came first; the task is then overwritten.
-        self.env.reset()
-        self.unwrapped.restore(state["task"])  # type: ignore[attr-defined]
+        try:
+            self.unwrapped.restore(state["task"])  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            raise RunError(f"the run cannot go on here: {error}") from error
         self._time_limit()._elapsed_steps = state["elapsed_steps"]
         self.rewards = list(state["rewards"])
         self.needs_reset = state["needs_reset"]

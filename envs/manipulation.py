@@ -335,7 +335,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Raises:
             RuntimeError: The environment is closed, or simulating the actions again led elsewhere,
-                as it may with another version of PyBullet; no episode is running then.
+                as it may with another version of PyBullet or of this code; no episode is running
+                then.
             ValueError: The snapshot is malformed or of another environment. Nothing has changed.
         """
         self._check_open()
@@ -353,8 +354,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._actions = actions
         if _digest(state) != data["digest"]:
             raise RuntimeError(
-                "simulating the snapshot's actions again led to another state; "
-                "was it taken with another version of PyBullet or on another kind of machine?"
+                "simulating the snapshot's actions again led to another state; was it taken with "
+                "another version of PyBullet or of this code, or on another kind of machine?"
             )
         self._running = data["running"]
         return self._seen(state)

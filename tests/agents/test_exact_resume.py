@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents import RunConfig, RunDirectory
+from agents import RunConfig, RunDirectory, RunError
+from agents.environments import make_env
 from agents.snapshots import read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from tests.agents.small_runs import HER, small_config
@@ -164,3 +165,16 @@ def test_a_run_goes_on_bit_for_bit_in_another_process(config: RunConfig, tmp_pat
             assert got.state_sha256 == expected.state_sha256
         assert rows_without_time(cut.metrics_path) == rows_without_time(whole.metrics_path)
         assert rows_without_time(cut.episodes_path) == rows_without_time(whole.episodes_path)
+
+
+def test_an_episode_that_does_not_repeat_is_refused() -> None:
+    envs = [make_env(small_config("sac")) for _ in range(2)]
+    envs[0].reset(seed=0)
+    envs[0].step(envs[0].action_space.sample())
+    state = envs[0].snapshot()
+    # What another version of the physics would have come to.
+    state["task"]["digest"] = state["task"]["digest"][::-1]
+    with pytest.raises(RunError, match=r"cannot go on here.*another state"):
+        envs[1].restore(state)
+    for env in envs:
+        env.close()
