@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -24,36 +25,34 @@ from benchmarks import peers
 from envs.manipulation import CONTROLS
 
 
-def run(env: gym.Env[Any, Any], actions: np.ndarray) -> float:
-    """Seconds of the processor for all the actions and the resets between them."""
-    start, over = time.process_time(), True
+def run(
+    env: gym.Env[Any, Any], actions: np.ndarray, clock: Callable[[], float] = time.process_time
+) -> tuple[float, float]:
+    """Seconds, of the processor by default, for all the actions, and for the resets between."""
+    start, resets, over = clock(), 0.0, True
     for action in actions:
         if over:
+            before = clock()
             env.reset()
+            resets += clock() - before
         _, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    return time.process_time() - start
+    return clock() - start - resets, resets
 
 
 def share_outside(env: gym.Env[Any, Any], simulation: Any, actions: np.ndarray) -> float:
     """Share of the steps not spent advancing the physics, which no reset does on either side."""
-    clock, original, inside, total, over = time.perf_counter, simulation.step, 0.0, 0.0, True
+    original, inside = simulation.step, 0.0
 
     def step() -> None:
         nonlocal inside
-        start = clock()
+        start = time.perf_counter()
         original()
-        inside += clock() - start
+        inside += time.perf_counter() - start
 
     simulation.step = step
     try:
-        for action in actions:
-            if over:
-                env.reset()
-            start = clock()
-            _, _, terminated, truncated, _ = env.step(action)
-            total += clock() - start
-            over = terminated or truncated
+        total, _ = run(env, actions, time.perf_counter)
         return 1.0 - inside / total
     finally:
         del simulation.step
@@ -75,7 +74,7 @@ def compare(task: str, control: str, rounds: int, steps: int) -> str:
         shape = sides["ours"].action_space.shape
         actions = generator.uniform(-1.0, 1.0, (steps, *shape)).astype(np.float32)
         for side, env in sides.items():
-            rates[side].append(steps / run(env, actions))
+            rates[side].append(steps / sum(run(env, actions)))
         for side, env in sides.items():
             shares[side].append(share_outside(env, simulations[side], actions))
     for env in sides.values():

@@ -57,9 +57,9 @@ def sent() -> tuple[NDArray[Any], float]:
     return np.array(rows), 1e6 * seconds
 
 
-def solve(robot: Any, physics: simulation.Simulation, flange: NDArray[Any]) -> list[float]:
+def solve(robot: Any, physics: simulation.Simulation, flange: NDArray[Any]) -> simulation.Vector:
     """Joint positions for the flange to be somewhere, the hand pointing down."""
-    return list(physics.inverse_kinematics(robot._body, 6, flange.tolist(), robot.down))
+    return physics.inverse_kinematics(robot._body, 6, flange.tolist(), robot.down)
 
 
 def main() -> None:

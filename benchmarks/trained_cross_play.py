@@ -82,6 +82,7 @@ def cross_play(run: RunDirectory, episodes: int) -> None:
     agents = {"panda-gym": trained_there(run.config), "here": trained_here(run)}
     for name, model in agents.items():
         played = [returns(model, env, seeds) for env in (ours, peer)]
+        model.env.close()
         successes = " | ".join(f"{success.mean():.1%}" for _, success in played)
         means = " | ".join(f"{total.mean():.2f}" for total, _ in played)
         print(f"| {task} | {name} | {successes} | {means} |", flush=True)

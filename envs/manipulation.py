@@ -159,8 +159,6 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         task.load(self._simulation, robot)
         self._simulation.show(self.camera)
         self._goal: NDArray[np.float32] | None = None
-        # The goal once more, as numbers.
-        self._aim: list[float] = []
         self._start: Mapping[str, Any] = {}
         self._actions: list[list[float]] = []
         self._running = False
@@ -189,7 +187,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._begin_episode()
         state = self._read()
         self._running = True
-        _, reached = self._judge(state["achieved_goal"].tolist(), self._aim)
+        _, reached = self._judge(*_goals(state))
         return self._seen(state), {"is_success": bool(reached)}
 
     def step(
@@ -215,7 +213,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._actions.append(entries)
         self._advance(entries)
         state = self._read()
-        reward, reached = self._judge(state["achieved_goal"].tolist(), self._aim)
+        reward, reached = self._judge(*_goals(state))
         if self.reward == "dense":
             # In the precision of `compute_reward`, which must agree.
             reward = float(np.float32(reward))
@@ -366,7 +364,6 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.reset()
         self._simulation.clear_contacts()
         self._goal = np.array(self.task.reset(self.np_random), np.float32)
-        self._aim = self._goal.tolist()
         if self._disturbance is not None:
             self._disturbance.begin(self.np_random)
 
@@ -523,6 +520,10 @@ def make(
     return ManipulationEnv(
         robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
+
+
+def _goals(observation: Observation) -> tuple[list[float], list[float]]:
+    return observation["achieved_goal"].tolist(), observation["desired_goal"].tolist()
 
 
 def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:
