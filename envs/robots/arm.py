@@ -53,6 +53,9 @@ class Arm(Robot):
         super().__init__(control, gripper)
         self.action_size = (3 if control == "ee" else 7) + gripper
         self.observation_size = 6 + gripper
+        # Python finds what an instance has sooner than what its class has.
+        for name in ("joints", "forces", "fingers", "tool", "down", "above"):
+            setattr(self, name, getattr(self, name))
 
     def load(self, simulation: Simulation) -> None:
         """Put the robot into the simulation."""
@@ -97,10 +100,11 @@ class Arm(Robot):
         if self.control == "ee":
             (x, y, z), (dx, dy, dz) = self.ee_position, self.above
             # Below the table top no target can be reached, only pushed against.
+            height = z + _REACH * action[2]
             flange = (
                 x + _REACH * action[0] + dx,
                 y + _REACH * action[1] + dy,
-                max(z + _REACH * action[2], 0.0) + dz,
+                (height if height > 0.0 else 0.0) + dz,
             )
             arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
         else:

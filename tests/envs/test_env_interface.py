@@ -183,6 +183,22 @@ def test_closing_one_leaves_the_others():
     other.close()
 
 
+def test_who_overwrites_an_observation_changes_nothing_else(env):
+    calm = np.zeros(env.action_space.shape, np.float32)
+    env.reset(seed=0)
+    expected = [env.step(calm)[0] for _ in range(2)]
+    state, _ = env.reset(seed=0)
+    for after in expected:
+        for key, part in state.items():
+            others = {other: state[other].copy() for other in state if other != key}
+            part.fill(7.0)
+            for other, before in others.items():
+                assert np.array_equal(state[other], before)
+        state = env.step(calm)[0]
+        for key in state:
+            assert np.array_equal(state[key], after[key])
+
+
 def test_after_close_everything_says_so():
     env = gym.make("bullet/Reach-v0", render_mode="rgb_array").unwrapped
     env.reset(seed=0)
@@ -210,6 +226,7 @@ def test_step_before_reset_says_so():
 
 BAD_ACTIONS = {
     "not a number": (np.array([0.0, np.nan, 0.0], np.float32), "nan"),
+    "not a number, beside what is clipped": (np.array([2.0, 0.0, np.nan], np.float32), "nan"),
     "infinite": (np.array([0.0, np.inf, 0.0], np.float64), "inf"),
     "too short": (np.zeros(2, np.float32), r"shape \(2,\)"),
     "too deep": (np.zeros((1, 3), np.float32), r"shape \(1, 3\)"),
