@@ -38,23 +38,25 @@ class SnapshotMonitor(Monitor):
             "total_steps": self.total_steps,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> str | None:
         """Takes back what `snapshot` gave, in this process or another.
 
         Args:
             state: The return value of `snapshot`.
 
-        Raises:
-            RunError: If the episode cannot be continued here bit for bit.
+        Returns:
+            Why the episode cannot be continued here bit for bit, or None if it is. It is not raised
+            because that would end a worker process, and its trainer would not learn the reason.
         """
         try:
             self.unwrapped.restore(state["task"])  # type: ignore[attr-defined]
         except RuntimeError as error:
-            raise RunError(f"the run cannot go on here: {error}") from error
+            return str(error)
         self._time_limit()._elapsed_steps = state["elapsed_steps"]
         self.rewards = list(state["rewards"])
         self.needs_reset = state["needs_reset"]
         self.total_steps = state["total_steps"]
+        return None
 
     def _time_limit(self) -> gym.wrappers.TimeLimit[Any, Any]:
         wrapper: gym.Env[Any, Any] = self.env
@@ -148,6 +150,22 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     except (TypeError, ValueError) as error:
         venv.close()
         raise ConfigError(f"normalize: {error}") from error
+
+
+def restore_envs(venv: VecEnv, states: list[dict[str, Any]]) -> None:
+    """Continues the episodes of vectorised environments.
+
+    Args:
+        venv: What `make_training_envs` makes.
+        states: What `SnapshotMonitor.snapshot` gave, of each environment.
+
+    Raises:
+        RunError: If an episode cannot be continued here bit for bit.
+    """
+    for index, state in enumerate(states):
+        (refusal,) = venv.env_method("restore", state, indices=[index])
+        if refusal is not None:
+            raise RunError(f"the run cannot go on here: {refusal}")
 
 
 @contextmanager

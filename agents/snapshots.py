@@ -259,6 +259,7 @@ def load_snapshot(snapshot: Snapshot, model: BaseAlgorithm, replay_log: ReplayLo
 
     Raises:
         DamagedSnapshot: If a file was altered.
+        RunError: If an episode cannot be continued here bit for bit.
         ValueError: If the snapshot belongs to another kind of model.
     """
     state = json.loads(_read_file(snapshot, STATE))

@@ -18,6 +18,7 @@ from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, Vectori
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from agents.arrays import Arrays
+from agents.environments import restore_envs
 
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 _NOISE_MATRICES = ("exploration_mat", "exploration_matrices")
@@ -85,14 +86,16 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
             next step.
         state: JSON data of `capture_state`.
         arrays: Arrays of `capture_state`.
+
+    Raises:
+        RunError: If an episode cannot be continued here bit for bit.
     """
     for name, value in state["counters"].items():
         setattr(model, name, value)
     model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
     if model.env is not None:
-        for index, environment in enumerate(state["environments"]):
-            model.env.env_method("restore", environment, indices=[index])
+        restore_envs(model.env, state["environments"])
     for name in _OBSERVATIONS:
         parts = {
             key.removeprefix(f"{name}."): value

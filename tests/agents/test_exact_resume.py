@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from agents import RunConfig, RunDirectory, RunError
-from agents.environments import make_env
+from agents.environments import restore_envs, training_envs
 from agents.snapshots import read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from tests.agents.small_runs import HER, small_config
@@ -167,14 +168,19 @@ def test_a_run_goes_on_bit_for_bit_in_another_process(config: RunConfig, tmp_pat
         assert rows_without_time(cut.episodes_path) == rows_without_time(whole.episodes_path)
 
 
-def test_an_episode_that_does_not_repeat_is_refused() -> None:
-    envs = [make_env(small_config("sac")) for _ in range(2)]
-    envs[0].reset(seed=0)
-    envs[0].step(envs[0].action_space.sample())
-    state = envs[0].snapshot()
-    # What another version of the physics would have come to.
-    state["task"]["digest"] = state["task"]["digest"][::-1]
-    with pytest.raises(RunError, match=r"cannot go on here.*another state"):
-        envs[1].restore(state)
-    for env in envs:
-        env.close()
+@pytest.mark.parametrize("kind", ["dummy", "subproc"])
+def test_an_episode_that_does_not_repeat_is_refused(kind: str) -> None:
+    with training_envs(small_config("sac", n_envs=2, vec_env=kind)) as venv:
+        venv.seed(0)
+        venv.reset()
+        venv.step(np.stack([venv.action_space.sample()] * 2))
+        states = venv.env_method("snapshot")
+        venv.reset()
+        # What another version of the physics would have come to.
+        digest = states[1]["task"]["digest"]
+        states[1]["task"]["digest"] = digest[::-1]
+        with pytest.raises(RunError, match=r"cannot go on here.*another state"):
+            restore_envs(venv, states)
+        states[1]["task"]["digest"] = digest
+        restore_envs(venv, states)
+        assert venv.env_method("snapshot") == states
