@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,13 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
                 arguments.algo or "sac", str(arguments.env), arguments.observation or "state"
             )
         values.update(given)
+        if run is None and isinstance(values.get("training_env_kwargs"), Mapping):
+            # A flag goes over what a preset or a file says for training alone.
+            values["training_env_kwargs"] = {
+                name: value
+                for name, value in values["training_env_kwargs"].items()
+                if name not in given.get("env_kwargs", ())
+            }
         values["schedule"] = changed_schedule(values.get("schedule", {}), arguments)
         config = RunConfig.from_dict(values)
     except ConfigError as error:
@@ -358,7 +366,7 @@ def flag(name: str) -> str:
 
 def _name_flags(message: str, given: Mapping[str, Any]) -> str:
     """Calls what is wrong by the flag that was given."""
-    for name in sorted(given, key=len, reverse=True):
-        for end in (" ", ": "):
-            message = message.replace(name + end, flag(name) + end)
+    # The whole name, and where it is what the message is about.
+    for name in given:
+        message = re.sub(rf"(?<![\w-]){name}(?= |: )", flag(name), message)
     return message

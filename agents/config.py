@@ -10,7 +10,8 @@ from typing import Any
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
-from envs.manipulation import CONTROLS, OBSERVATIONS, REWARDS
+from envs.manipulation import OBSERVATIONS, REWARDS
+from envs.robots.robot import CONTROLS
 from schedules import Schedule, schedule_from_dict
 
 VEC_ENVS = ("dummy", "subproc")
@@ -86,7 +87,7 @@ class RunConfig:
             ("device", DEVICES),
         ):
             value = getattr(self, name)
-            if value not in choices:
+            if not isinstance(value, str) or value not in choices:
                 raise ConfigError(unknown_choice(name, value, choices))
         for name in ("total_timesteps", "n_envs", "snapshot_every"):
             self._require_integer(name, minimum=1, maximum=10**10)

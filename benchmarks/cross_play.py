@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import peers, scripted
 from benchmarks.scripted import Controller
-from envs.manipulation import CONTROLS
+from envs.robots.robot import CONTROLS
 
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
 

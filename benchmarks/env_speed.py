@@ -22,7 +22,7 @@ import numpy as np
 
 import envs
 from benchmarks import peers
-from envs.manipulation import CONTROLS
+from envs.robots.robot import CONTROLS
 
 
 def run(

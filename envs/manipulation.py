@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import inspect
 import math
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import gymnasium as gym
@@ -17,8 +17,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from envs.choices import check_choice
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.robots import ROBOTS, Robot
+from envs.robots.robot import CONTROLS
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
 from envs.tasks.loose_body import LARGEST
@@ -30,7 +32,6 @@ RenderMode: TypeAlias = Literal[
 ]
 Rendered: TypeAlias = NDArray[Any] | tuple[NDArray[np.uint8], NDArray[np.float32]]
 
-CONTROLS = ("ee", "joints")
 REWARDS = ("sparse", "dense")
 OBSERVATIONS = ("state", "pixels", "both")
 RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
@@ -66,9 +67,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             their own units. Of these three a pair (low, high) is drawn from in every episode.
 
     Raises:
-        ValueError: `reward`, `observation` or `render_mode` is unknown, a size is not positive, a
-            camera is none, a noise or the latency is invalid, or the task needs a gripper and the
-            robot does not open and close one.
+        ValueError: `reward`, `observation` or `render_mode` is unknown, a number of pixels is
+            not whole or not positive, a camera is not one, a noise or the latency is invalid, or
+            the task needs a gripper and the robot does not open and close one.
         RuntimeError: `render_mode="human"` without a display.
     """
 
@@ -97,12 +98,13 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         check_choice("reward", reward, REWARDS)
         check_choice("observation", observation, OBSERVATIONS)
         check_choice("render_mode", render_mode, (None, *RENDER_MODES))
-        if isinstance(pixels_size, bool) or not isinstance(pixels_size, int) or pixels_size < 1:
-            raise ValueError(f"pixels_size is a number of pixels, at least 1, got {pixels_size!r}")
-        if render_width < 1 or render_height < 1:
-            raise ValueError(
-                f"a frame needs at least one pixel, got {render_width}×{render_height}"
-            )
+        for name, size in (
+            ("pixels_size", pixels_size),
+            ("render_width", render_width),
+            ("render_height", render_height),
+        ):
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+                raise ValueError(f"{name} is a whole number of pixels, at least 1, got {size!r}")
         if task.needs_gripper and not robot.gripper:
             raise ValueError(
                 f"{type(task).__name__} needs a robot that opens and closes its gripper, "
@@ -191,7 +193,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         self._check_open()
         if options:
-            raise ValueError(f"reset takes no options, got {sorted(options)}")
+            raise ValueError(f"reset takes no options, got {options!r}")
         super().reset(seed=seed)
         self._begin_episode()
         state = self._read()
@@ -354,7 +356,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.np_random = generator
         self._running = False
         if not data["started"]:
-            self._goal = []
+            self._goal, self._actions = [], []
             return None
         self._begin_episode()
         state = self._read()
@@ -562,8 +564,9 @@ def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
         ranges: Keywords of the task's `quantities` and of `DISTURBANCES`.
 
     Raises:
-        ValueError: A keyword is unknown or a value invalid.
+        ValueError: The task or a keyword is unknown, or a value invalid.
     """
+    check_choice("task", task, tuple(TASK_TYPES))
     task_type = TASK_TYPES[task]
     read_ranges(task_type.__name__, {**task_type.quantities, **DISTURBANCES}, ranges)
     task_type(**{name: given for name, given in ranges.items() if name not in DISTURBANCES})
@@ -573,26 +576,6 @@ def able_robots(task: str) -> tuple[str, ...]:
     """Names of the robots that can do a task, by its short name."""
     needs_gripper = TASK_TYPES[task].needs_gripper
     return tuple(name for name, robot in ROBOTS.items() if robot.has_gripper or not needs_gripper)
-
-
-def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raise a ValueError that lists the choices, nearest match first asked for.
-
-    Args:
-        name: Of the argument.
-        value: Of the argument.
-        choices: Its valid values.
-
-    Raises:
-        ValueError: `value` is none of them.
-    """
-    choices = tuple(choices)
-    if value in choices:
-        return
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    listed = ", ".join(repr(choice) for choice in choices)
-    raise ValueError(f"{name} must be one of {listed}, got {value!r}{hint}")
 
 
 def _digest(observation: Observation) -> str:

@@ -63,10 +63,12 @@ class Quantity:
             and len(ends) == 2
             and all(isinstance(end, kind) and not isinstance(end, bool) for end in ends)
         ):
-            # Adding 0 takes the sign from -0.0, above which NumPy finds nothing to draw.
-            low, high = (int(end) if self.whole else float(end) + 0.0 for end in ends)
+            low, high = ends
             if self.valid[0] <= low <= high <= self.valid[1]:
-                return low, high
+                if self.whole:
+                    return int(low), int(high)
+                # Adding 0 takes the sign from -0.0, above which NumPy finds nothing to draw.
+                return float(low) + 0.0, float(high) + 0.0
         number = "whole number" if self.whole else "number"
         lowest, highest = (f"{end:g}" for end in self.valid)
         raise ValueError(
@@ -93,7 +95,7 @@ def read_ranges(
     """
     for name in given:
         if name not in quantities:
-            near = difflib.get_close_matches(name, quantities, n=1)
+            near = difflib.get_close_matches(str(name), quantities, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             listed = ", ".join(quantities) or "no keywords"
             raise ValueError(f"{owner} takes {listed}, got {name!r}{hint}")

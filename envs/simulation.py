@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -121,12 +123,31 @@ class Camera:
         distance: Distance from the target, in metres.
         yaw: Angle around the vertical axis, in degrees.
         pitch: Angle above the horizon, in degrees; negative looks down.
+
+    Raises:
+        ValueError: A field is not what it should be, or the distance is not positive.
     """
 
     target: tuple[float, float, float] = (-0.25, 0.0, 0.22)
     distance: float = 1.35
     yaw: float = 48.0
     pitch: float = -24.0
+
+    def __post_init__(self) -> None:
+        target = self.target
+        if not isinstance(target, Sequence) or len(target) != 3 or not all(map(_finite, target)):
+            raise ValueError(f"a camera's target is three finite numbers of metres, got {target!r}")
+        for name in ("yaw", "pitch"):
+            if not _finite(angle := getattr(self, name)):
+                raise ValueError(f"a camera's {name} is a finite number of degrees, got {angle!r}")
+        if not _finite(self.distance) or self.distance <= 0.0:
+            raise ValueError(
+                f"a camera's distance is a positive number of metres, got {self.distance!r}"
+            )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 class Simulation:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
+from envs.choices import check_choice
 from envs.simulation import Simulation, Vector
 
 Control = Literal["ee", "joints"]
 """What an action displaces: the end effector or the arm's joints."""
+
+CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
 class Robot(ABC):
@@ -19,7 +22,7 @@ class Robot(ABC):
         gripper: Whether actions also open and close the gripper; else it stays closed.
 
     Raises:
-        ValueError: `gripper` is asked for and the robot has none.
+        ValueError: `control` is unknown, or `gripper` is asked for and the robot has none.
 
     Attributes:
         has_gripper: Whether this kind of robot has a gripper to open and close.
@@ -36,6 +39,7 @@ class Robot(ABC):
     ee_position: Vector
 
     def __init__(self, control: Control = "ee", gripper: bool = False) -> None:
+        check_choice("control", control, CONTROLS)
         if gripper and not self.has_gripper:
             raise ValueError(f"{type(self).__name__} has no gripper to open and close")
         self.control = control

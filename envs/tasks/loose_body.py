@@ -56,11 +56,6 @@ class LooseBody(ABC):
         simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
 
     @property
-    def largest_size(self) -> float:
-        """The greatest width it can have in any episode, in metres."""
-        return self._sizes[1]
-
-    @property
     @abstractmethod
     def height(self) -> float:
         """Height of its centre in metres, when it is placed on the table."""

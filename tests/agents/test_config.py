@@ -13,7 +13,7 @@ import yaml
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, load_preset
 from agents.arguments import TrainArguments, resolve_config
-from agents.environments import make_env, make_training_envs
+from agents.environments import env_arguments, make_env, make_training_envs
 from agents.model import build_model, steps_per_update
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, StaircaseSchedule
 from tests.agents.small_runs import small_config
@@ -100,6 +100,8 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
     [
         ({"env": "raech"}, "unknown env 'raech': did you mean 'reach'?"),
         ({"algo": "sca"}, "unknown algo 'sca': did you mean 'sac'?"),
+        ({"env": ["reach"]}, "unknown env ['reach']"),
+        ({"robot": {"panda": 1}}, "unknown robot {'panda': 1}"),
         ({"reward": "spars"}, "did you mean 'sparse'?"),
         ({"control": "joint"}, "did you mean 'joints'?"),
         ({"observation": "pixel"}, "did you mean 'pixels'?"),
@@ -125,6 +127,8 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"env_kwargs": {"goal_x": [0.2, 0.1]}}, "env_kwargs: goal_x must be a number, or a pair"),
         ({"env_kwargs": {"action_latency": 0.5}}, "from 0 to 25 control periods, got 0.5"),
         ({"env_kwargs": {"reward": "dense"}}, "got 'reward'"),
+        ({"env_kwargs": {1: 2}}, "got 1"),
+        ({"env_kwargs": {"goal_x": 10**400}}, "from -0.2 to 0.15 m, got 1000"),
         ({"training_env_kwargs": 1}, "training_env_kwargs must be a mapping, got 1"),
         (
             {"training_env_kwargs": {"grasped": 0.5}},
@@ -196,6 +200,22 @@ def test_ranges_are_read_from_flags() -> None:
         "action_latency": 1,
         "observation_noise": 0.01,
     }
+
+
+def test_ranges_from_flags_go_over_those_of_a_preset_for_training_alone() -> None:
+    preset = resolve_config(TrainArguments(env="stack"))
+    assert preset.training_env_kwargs == {"placed": 0.5, "grasped": 0.5}
+    config = resolve_config(TrainArguments(env="stack", env_kwargs=("grasped=0.1", "goal_x=0")))
+    assert config.env_kwargs == {"grasped": 0.1, "goal_x": 0}
+    assert config.training_env_kwargs == {"placed": 0.5}
+    assert env_arguments(config, training=True)["grasped"] == 0.1
+
+
+def test_only_what_a_flag_gave_is_called_by_it() -> None:
+    # Room there is for the cubes, but not for episodes that begin with one of them placed.
+    words = ("object_x=-0.08,0.08", "object_y=0", "goal_x=0", "goal_y=0")
+    with pytest.raises(ConfigError, match=r"^training_env_kwargs: Stack needs room"):
+        resolve_config(TrainArguments(env="stack", env_kwargs=words))
 
 
 @pytest.mark.parametrize(

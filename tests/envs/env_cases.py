@@ -11,8 +11,9 @@ import gymnasium as gym
 import numpy as np
 
 import envs
-from envs.manipulation import CONTROLS, REWARDS, able_robots
+from envs.manipulation import REWARDS, able_robots
 from envs.robots import ROBOTS
+from envs.robots.robot import CONTROLS
 from tests.envs.stacked_cubes import StackedCubes
 
 DEFAULT = next(iter(ROBOTS))

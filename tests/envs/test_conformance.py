@@ -19,7 +19,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 from torch import nn
 
 import envs
-from envs.manipulation import CONTROLS
+from envs.robots.robot import CONTROLS
 from tests.envs.env_cases import EVERY_COMBINATION, draw_actions, in_new_process, make
 
 AWAY = np.array([-1.0, 0.0, 0.0], np.float32)

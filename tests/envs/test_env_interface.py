@@ -273,7 +273,12 @@ def test_actions_beyond_the_range_are_clipped_and_precision_is_single(action):
         ({"render_mode": "rgb"}, "render_mode must be one of None, 'rgb_array', 'depth_array'"),
         ({"robot": "pandas"}, "robot must be one of .*mean 'panda'"),
         ({"reward": None}, "reward must be one of"),
-        ({"render_width": 0}, "at least one pixel"),
+        ({"control": np.array([1, 2])}, "control must be one of 'ee', 'joints', got array"),
+        ({"reward": ["sparse"]}, "reward must be one of"),
+        ({"render_width": 0}, "render_width is a whole number of pixels, at least 1, got 0"),
+        ({"render_height": 1.5}, "render_height is a whole number of pixels, at least 1, got 1.5"),
+        ({"render_width": True}, "render_width.*got True"),
+        ({"render_height": None}, "render_height.*got None"),
     ],
 )
 def test_an_unknown_choice_names_the_valid_ones(arguments, message):
@@ -281,11 +286,24 @@ def test_an_unknown_choice_names_the_valid_ones(arguments, message):
         gym.make("bullet/Reach-v0", **arguments)
 
 
+@pytest.mark.parametrize("robot", envs.ROBOTS.values())
+def test_a_robot_refuses_a_control_that_it_does_not_know(robot):
+    with pytest.raises(ValueError, match=r"control must be one of .*mean 'joints'"):
+        robot("jonts")
+
+
+def test_ranges_of_an_unknown_task_are_refused():
+    with pytest.raises(ValueError, match=r"task must be one of .*mean 'push'"):
+        envs.check_ranges("pusj", {})
+
+
 def test_reset_takes_no_options():
     env = gym.make("bullet/Reach-v0")
     env.reset(options={})
     with pytest.raises(ValueError, match=r"options.*wind"):
         env.reset(options={"wind": 1})
+    with pytest.raises(ValueError, match=r"options, got 5"):
+        env.reset(options=5)
     env.close()
 
 

@@ -80,9 +80,22 @@ def test_a_camera_survives_a_spec_written_as_json():
     assert np.array_equal(*frames)
 
 
-def test_what_is_no_camera_is_refused():
-    with pytest.raises(ValueError, match="a mapping of its fields target, distance"):
-        gym.make("bullet/Reach-v0", camera={"zoom": 2.0})
+@pytest.mark.parametrize(
+    ("camera", "message"),
+    [
+        ({"zoom": 2.0}, "a mapping of its fields target, distance"),
+        (2.0, "a mapping of its fields target, distance"),
+        ({"target": (0.0, 0.0)}, "target is three finite numbers of metres, got"),
+        ({"target": 1.0}, "target is three finite numbers of metres, got 1.0"),
+        ({"distance": 0.0}, "distance is a positive number of metres, got 0.0"),
+        ({"distance": "far"}, "distance is a positive number of metres, got 'far'"),
+        ({"yaw": float("nan")}, "yaw is a finite number of degrees, got nan"),
+        ({"pitch": None}, "pitch is a finite number of degrees, got None"),
+    ],
+)
+def test_what_is_no_camera_is_refused(camera, message):
+    with pytest.raises(ValueError, match=message):
+        gym.make("bullet/Reach-v0", camera=camera)
 
 
 def test_without_a_render_mode_there_are_no_frames():

@@ -117,8 +117,9 @@ def test_before_the_first_reset(case, env):
     snapshot = through_json(env.unwrapped.snapshot())
     expected, _ = env.reset()
     other = make(case)
-    other.reset(seed=1)
+    advance(other, 1, 0, 2)
     assert other.unwrapped.restore(snapshot) is None
+    assert through_json(other.unwrapped.snapshot()) == snapshot
     with pytest.raises(RuntimeError, match="reset"):
         other.step(np.zeros(other.action_space.shape, np.float32))
     observation, _ = other.reset()

@@ -1,0 +1,27 @@
+"""One way to refuse a name: say what was given, what is valid, and what is nearest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Args:
+        name: Of the argument.
+        value: Of the argument.
+        choices: Its valid values.
+
+    Raises:
+        ValueError: `value` is none of them. The message lists them and asks for the nearest.
+    """
+    choices = tuple(choices)
+    # What is no name, such as an array, need not be comparable with one.
+    if (value is None or isinstance(value, str)) and value in choices:
+        return
+    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(repr(choice) for choice in choices)
+    raise ValueError(f"{name} must be one of {listed}, got {value!r}{hint}")
