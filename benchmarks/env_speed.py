@@ -1,12 +1,12 @@
 """Steps a second of every task, beside panda-gym's, alternating in one process on one core.
 
-    python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push]
+    python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push] [--robot iiwa]
 
 Prints the table in docs/physics.md; takes about three minutes. Both sides get the same random
 actions through `gymnasium.make`; resets are included in the rates. Seconds are those of the
 processor, which other processes disturb less. The share of a step outside PyBullet's
 `stepSimulation`, without resets, is measured in rounds of their own, by the wall clock around it:
-asking for processor time takes as long as some of the calls.
+asking for processor time takes as long as some of the calls. Panda-gym's robot is always its Panda.
 """
 
 from __future__ import annotations
@@ -58,9 +58,12 @@ def share_outside(env: gym.Env[Any, Any], simulation: Any, actions: np.ndarray) 
         del simulation.step
 
 
-def compare(task: str, control: str, rounds: int, steps: int) -> str:
+def compare(task: str, control: str, robot: str, rounds: int, steps: int) -> str:
     """Measure one task on both sides; a row of the table."""
-    sides = {side: peers.make(side, task, control) for side in peers.SIDES}
+    sides = {
+        "ours": peers.make("ours", task, control, robot=robot),
+        "panda-gym": peers.make("panda-gym", task, control),
+    }
     simulations = {
         "ours": sides["ours"].unwrapped._simulation,
         "panda-gym": sides["panda-gym"].unwrapped.sim,
@@ -94,11 +97,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--tasks", nargs="+", choices=envs.TASKS, default=list(envs.TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=peers.TASKS, default=list(peers.TASKS))
+    parser.add_argument("--robot", choices=envs.ROBOTS, default="panda")
     args = parser.parse_args()
     # What PyBullet prints comes in between unless the table waits.
     rows = [
-        compare(task, control, args.rounds, args.steps)
+        compare(task, control, args.robot, args.rounds, args.steps)
         for task in args.tasks
         for control in CONTROLS
     ]

@@ -8,6 +8,7 @@ about six minutes on one core.
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,7 @@ def final_state(run: RunDirectory) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     config = RunConfig.from_dict(load_preset("sac", "reach"))
     forked = scratch = 0.0
     print(f"{'run':>10} {'forked, CPU s':>16} {'from scratch, CPU s':>22}  same bits")

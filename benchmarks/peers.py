@@ -8,11 +8,17 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import panda_gym.assets
 from numpy.typing import NDArray
 from PIL import Image
 
 import envs
+
+try:
+    import panda_gym.assets
+except ModuleNotFoundError:
+    raise SystemExit(
+        "panda-gym is not installed: pip install -c constraints.txt -e '.[benchmarks]'"
+    ) from None
 
 # The wheel of panda-gym lacks the picture that its Flip puts on the cube: any other will do.
 _TEXTURES = tempfile.TemporaryDirectory()
@@ -33,6 +39,10 @@ def peer_id(task: str, control: str = "ee") -> str:
     """Panda-gym's name of a task."""
     suffix = "Joints" if control == "joints" else ""
     return f"Panda{envs.TASK_TYPES[task].__name__}{suffix}-v3"
+
+
+TASKS = tuple(task for task in envs.TASKS if peer_id(task) in gym.registry)
+"""Those that both sides have, by their short names."""
 
 
 class Trainable(gym.Wrapper[Any, Any, Any, Any]):

@@ -6,6 +6,7 @@ three rounds. Run with `python -m benchmarks.recording`; takes two minutes.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import statistics
 import time
@@ -40,6 +41,7 @@ def recorded(config: RunConfig, folder: Path) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     preset = RunConfig.from_dict(load_preset("sac", "reach"))
     config = dataclasses.replace(preset, total_timesteps=3_000, snapshot_every=1_000)
     seconds: dict[str, list[float]] = {"plain SB3": [], "a run": []}

@@ -4,6 +4,7 @@ Run from the repository root: `python -m benchmarks.schedules`. Peers that are n
 left out.
 """
 
+import argparse
 import os
 import statistics
 import timeit
@@ -99,6 +100,7 @@ def print_medians(calls: Callable[[], Iterator[tuple[str, Call]]]) -> None:
 
 def main() -> None:
     """Prints ours, then the peers."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     for calls in (ours, sb3_peers, torch_peers, optax_peers, keras_peers):
         print_medians(calls)
 

@@ -5,6 +5,7 @@ Run with `python -m benchmarks.snapshots`; takes two to three minutes.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -104,6 +105,7 @@ def share_of_training(algo: str) -> tuple[float, float, int]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print("a snapshot of SAC with HER on Reach, 10,000 transitions after the last one")
     print(
         f"{'transitions before':>20} {'milliseconds':>14} {'MB written':>12} {'MB of buffer':>14}"

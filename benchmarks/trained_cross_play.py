@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=presets.ROOT)
     args = parser.parse_args()
     print("| task | trained in | success here | there | return here | there |")
+    print("|---|---|---|---|---|---|")
     for task in args.tasks:
         run = presets.trained(task, args.algo, args.seed, args.root)
         cross_play(run, args.episodes)

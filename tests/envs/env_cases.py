@@ -13,10 +13,13 @@ import numpy as np
 import envs
 from envs.manipulation import REWARDS, able_robots
 from envs.robots import ROBOTS
+from envs.robots.arm import Arm
 from envs.robots.robot import CONTROLS
 from tests.envs.stacked_cubes import StackedCubes
 
 DEFAULT = next(iter(ROBOTS))
+# What is said of their numbers need not be true of another kind of robot.
+ARMS = [name for name, robot in ROBOTS.items() if issubclass(robot, Arm)]
 ROOT = Path(envs.__file__).parents[1]
 
 # Whatever is registered is found here, so new tasks are held to the same promises.
@@ -72,6 +75,11 @@ DRAWN = [
 ]
 CASES = REGISTERED + CUBES + DRAWN
 EVERY_TASK = [case for case in REGISTERED if case[1:] == (DEFAULT, "ee", "sparse")]
+
+
+def with_able_robots(*tasks):
+    """Each task with each robot that can do it, by their short names."""
+    return [(task, robot) for task in tasks for robot in able_robots(task)]
 
 
 def make(case, **kwargs):

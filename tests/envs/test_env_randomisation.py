@@ -16,7 +16,11 @@ from envs.randomisation import DISTURBANCES, Disturbance
 from envs.tasks import TASK_TYPES
 from tests.envs.env_cases import RANDOMISED, draw_actions
 
-OBJECTS = [task for task in envs.TASKS if task != "reach"]
+OBJECTS = [
+    task
+    for task, kind in TASK_TYPES.items()
+    if {"object_mass", "object_friction", "object_size"} <= kind.quantities.keys()
+]
 PLACES = [
     (task, name)
     for task in envs.TASKS

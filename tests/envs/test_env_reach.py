@@ -5,7 +5,7 @@ import numpy as np
 import pybullet
 import pytest
 
-import envs
+from tests.envs.env_cases import ARMS
 
 
 def make(**kwargs):
@@ -108,7 +108,7 @@ def test_the_table_stops_the_hand():
     env.close()
 
 
-@pytest.mark.parametrize("robot", envs.ROBOTS)
+@pytest.mark.parametrize("robot", ARMS)
 def test_links_that_pass_through_everything_cannot_reach_the_table(robot):
     env = make(robot=robot)
     simulation, arm = env.unwrapped._simulation, env.unwrapped.robot

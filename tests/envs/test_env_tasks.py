@@ -9,9 +9,15 @@ import envs
 from benchmarks import scripted
 from envs.simulation import Camera, Simulation
 from envs.tasks import TASK_TYPES, PickAndPlace
+from tests.envs.env_cases import ARMS, with_able_robots
 
 OBJECTS = ["push", "slide", "pick_and_place", "stack", "flip"]
 GRIPPING = ["pick_and_place", "stack", "flip"]
+CONTROLLERS = {
+    "reach": scripted.reach(10.0),
+    "push": scripted.push,
+    "pick_and_place": scripted.pick_and_place,
+}
 
 
 def make(task, **kwargs):
@@ -169,7 +175,7 @@ def test_observations_of_a_flung_object_stay_in_their_space():
     env.close()
 
 
-@pytest.mark.parametrize("robot", envs.ROBOTS)
+@pytest.mark.parametrize("robot", ARMS)
 @pytest.mark.parametrize("task", GRIPPING)
 @pytest.mark.parametrize("control", ["ee", "joints"])
 def test_the_last_entry_opens_and_closes_the_gripper_as_in_panda_gym(task, control, robot):
@@ -196,17 +202,9 @@ def test_where_no_gripper_is_needed_it_stays_closed(task):
     env.close()
 
 
-@pytest.mark.parametrize("robot", envs.ROBOTS)
-@pytest.mark.parametrize(
-    ("task", "controller"),
-    [
-        ("reach", scripted.reach(10.0)),
-        ("push", scripted.push),
-        ("pick_and_place", scripted.pick_and_place),
-    ],
-)
-def test_a_controller_that_only_sees_the_observation_does_the_task(task, controller, robot):
-    env = make(task, robot=robot)
+@pytest.mark.parametrize(("task", "robot"), with_able_robots(*CONTROLLERS))
+def test_a_controller_that_only_sees_the_observation_does_the_task(task, robot):
+    env, controller = make(task, robot=robot), CONTROLLERS[task]
     done = 0
     for seed in range(20):
         observation, _ = env.reset(seed=seed)
@@ -220,8 +218,8 @@ def test_a_controller_that_only_sees_the_observation_does_the_task(task, control
 
 
 @pytest.mark.parametrize("task", envs.TASKS)
-def test_robots_start_alike_and_see_and_do_the_same_entries(task):
-    sides = [make(task, robot=robot) for robot in envs.ROBOTS]
+def test_arms_start_alike_and_see_and_do_the_same_entries(task):
+    sides = [make(task, robot=robot) for robot in ARMS]
     first, *others = [env.reset(seed=2)[0]["observation"] for env in sides]
     for env, other in zip(sides[1:], others, strict=True):
         assert env.action_space == sides[0].action_space

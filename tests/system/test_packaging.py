@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -55,3 +56,16 @@ def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> 
         check=True,
     )
     assert done.stdout == "sac\n"
+
+
+def test_without_panda_gym_its_benchmarks_say_how_to_install_it() -> None:
+    script = (
+        "import runpy, sys; sys.modules['panda_gym'] = None; "
+        "runpy.run_module('benchmarks.env_speed', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    extra = re.search(r"pip install -c constraints.txt -e '\.\[(\w+)\]'$", line)[1]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'{extra} = ["panda-gym==' in project
