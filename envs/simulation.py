@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import math
 import os
 import sys
@@ -38,18 +39,22 @@ def _silence() -> Iterator[None]:
             stream.flush()
     flush_c = ctypes.CDLL(None).fflush
     flush_c(None)
-    saved = os.dup(1), os.dup(2)
+    saved: dict[int, int] = {}
+    for descriptor in (1, 2):
+        # A process may have been started without one of them, and its number must stay free.
+        with contextlib.suppress(OSError):
+            saved[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
     null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 1)
-        os.dup2(null, 2)
+        for descriptor in saved:
+            os.dup2(null, descriptor)
         yield
     finally:
         # C keeps what it printed to a pipe in a buffer: empty it while it still goes nowhere.
         flush_c(None)
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for descriptor in (*saved, null):
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+        for descriptor in (*saved.values(), null):
             os.close(descriptor)
 
 

@@ -1,5 +1,6 @@
 """Frames need no display and show the scene; nothing else is ever printed."""
 
+import os
 import subprocess
 import sys
 
@@ -105,7 +106,8 @@ def test_without_a_render_mode_there_are_no_frames():
     env.close()
 
 
-def test_nothing_is_printed():
+@pytest.mark.parametrize("closed", [(), (1,), (2,), (1, 2)])
+def test_nothing_is_printed_wherever_it_would_go(closed):
     script = """
 import gymnasium, envs
 for _ in range(2):
@@ -118,7 +120,11 @@ for _ in range(2):
 left_open = gymnasium.make("bullet/Reach-v0")
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: [os.close(descriptor) for descriptor in closed],
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
