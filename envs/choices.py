@@ -21,7 +21,17 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
     # What is no name, such as an array, need not be comparable with one.
     if (value is None or isinstance(value, str)) and value in choices:
         return
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(repr(choice) for choice in choices)
+    hint = nearest_choice(value, choices)
     raise ValueError(f"{name} must be one of {listed}, got {value!r}{hint}")
+
+
+def nearest_choice(value: object, choices: Iterable[str | None]) -> str:
+    """The end of a refusal that asks for the choice nearest to a value; empty if none is near.
+
+    Args:
+        value: What was given.
+        choices: What is valid.
+    """
+    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from envs.choices import check_choice
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.robots import ROBOTS, Robot
-from envs.robots.robot import CONTROLS
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
 from envs.tasks import TASK_TYPES, Task
 from envs.tasks.loose_body import LARGEST
@@ -522,7 +521,6 @@ def make(
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
-    check_choice("control", control, CONTROLS)
     robot_type, task_type = ROBOTS[robot], TASK_TYPES[task]
     if robot not in able_robots(task):
         tasks = ", ".join(repr(name) for name in TASK_TYPES if robot in able_robots(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from envs.choices import nearest_choice
 
 Range: TypeAlias = float | Sequence[float]
 """As a user writes it: a number, or a pair (low, high) that is drawn from in every episode."""
@@ -63,12 +65,12 @@ class Quantity:
             and len(ends) == 2
             and all(isinstance(end, kind) and not isinstance(end, bool) for end in ends)
         ):
-            low, high = ends
-            if self.valid[0] <= low <= high <= self.valid[1]:
-                if self.whole:
-                    return int(low), int(high)
+            # An integer can be too large for a float.
+            with contextlib.suppress(OverflowError):
                 # Adding 0 takes the sign from -0.0, above which NumPy finds nothing to draw.
-                return float(low) + 0.0, float(high) + 0.0
+                low, high = (int(end) if self.whole else float(end) + 0.0 for end in ends)
+                if self.valid[0] <= low <= high <= self.valid[1]:
+                    return low, high
         number = "whole number" if self.whole else "number"
         lowest, highest = (f"{end:g}" for end in self.valid)
         raise ValueError(
@@ -95,9 +97,8 @@ def read_ranges(
     """
     for name in given:
         if name not in quantities:
-            near = difflib.get_close_matches(str(name), quantities, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             listed = ", ".join(quantities) or "no keywords"
+            hint = nearest_choice(name, quantities)
             raise ValueError(f"{owner} takes {listed}, got {name!r}{hint}")
     return {
         name: quantity.read(name, given[name]) if name in given else quantity.default

@@ -22,6 +22,7 @@ from tests.envs.env_cases import ROOT
 TEXT = "".join(
     (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("environments.md", "images.md")
 )
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def names(tmp_path_factory):
     names = {"folder": tmp_path_factory.mktemp("examples")}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(names["folder"])
-        for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+        for block in EXAMPLES:
             exec(block, names)
     return names
 
@@ -119,11 +120,7 @@ def test_the_heavier_new_task_draws_masses(names):
 
 def register(root, package, registry, module, kind):
     """Do in a copy of the project what the text says: one file, and one line and its import."""
-    (code,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-        if f"class {kind}(" in block
-    )
+    (code,) = (block for block in EXAMPLES if f"class {kind}(" in block)
     (root / "envs" / package / f"{module}.py").write_text(code, encoding="utf-8")
     init = root / "envs" / package / "__init__.py"
     docstring, imports, before, after = re.fullmatch(

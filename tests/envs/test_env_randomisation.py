@@ -424,6 +424,7 @@ def test_a_specification_carries_the_ranges():
         ("push", {"object_mass": None}, "got None"),
         ("push", {"object_friction": np.inf}, "object_friction must .* from 0.01 to 2, got inf"),
         ("pick_and_place", {"object_size": 0.09}, "object_size must .* from 0.02 to 0.06 m"),
+        ("push", {"object_x": np.float32(0.15)}, "from -0.2 to 0.15 m"),
         ("push", {"object_x": (0.0, 0.4)}, r"object_x must .* from -0.2 to 0.15 m"),
         ("slide", {"goal_x": 0.7}, "goal_x must .* to 0.55 m"),
         ("reach", {"goal_z": -0.1}, "goal_z must .* from 0 to 0.3 m"),
