@@ -2,6 +2,7 @@
 
 from schedules.constant import ConstantSchedule
 from schedules.effective import effective_phases
+from schedules.join import JoinedSchedule, joined
 from schedules.lambda_lr import lr_lambda
 from schedules.piecewise import PiecewiseConstantSchedule
 from schedules.progress import ProgressSchedule
@@ -11,12 +12,14 @@ from schedules.staircase import StaircaseSchedule
 
 __all__ = [
     "ConstantSchedule",
+    "JoinedSchedule",
     "Phase",
     "PiecewiseConstantSchedule",
     "ProgressSchedule",
     "Schedule",
     "StaircaseSchedule",
     "effective_phases",
+    "joined",
     "lr_lambda",
     "schedule_from_dict",
 ]

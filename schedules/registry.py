@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from schedules.constant import ConstantSchedule
+from schedules.join import JoinedSchedule
 from schedules.piecewise import PiecewiseConstantSchedule
 from schedules.schedule import Schedule
 from schedules.staircase import StaircaseSchedule
 
 SCHEDULES: tuple[type[Schedule], ...] = (
     ConstantSchedule,
+    JoinedSchedule,
     PiecewiseConstantSchedule,
     StaircaseSchedule,
 )

@@ -97,8 +97,7 @@ class Schedule(ABC):
         """Returns the schedule as JSON can hold it: class name as `type`, arguments by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"type": type(self).__name__} | {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
+            name: _as_json(value) for name, value in values.items()
         }
 
     @classmethod
@@ -130,3 +129,9 @@ class Schedule(ABC):
                 f"unknown {unknown}, missing {missing}"
             )
         return cls(**arguments)
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Schedule):
+        return value.to_dict()
+    return list(value) if isinstance(value, tuple) else value

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
+from schedules import (
+    ConstantSchedule,
+    PiecewiseConstantSchedule,
+    Schedule,
+    StaircaseSchedule,
+    joined,
+)
 
 RATES = st.floats(1e-9, 10.0)
 
@@ -31,7 +37,11 @@ def piecewise(draw, max_step=200):
 
 
 def any_schedule():
-    return staircases() | piecewise() | st.builds(ConstantSchedule, RATES)
+    simple = staircases() | piecewise() | st.builds(ConstantSchedule, RATES)
+    # The parts of a joined schedule may be joined themselves.
+    return st.recursive(
+        simple, lambda parts: st.builds(joined, parts, st.integers(1, 150), parts), max_leaves=3
+    )
 
 
 @dataclass(frozen=True)
