@@ -14,7 +14,7 @@ import pytest
 from agents import ALGORITHMS
 from tests.system.commands import ROOT
 
-PARTS = ("agents", "envs", "eval", "schedules", "train.py", "pyproject.toml", "README.md")
+PARTS = ("agents", "envs", "eval", "schedules", "train.py", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"agents", "envs", "eval", "schedules", "train.py"}
     assert {f"agents/presets/{algo}.yaml" for algo in ALGORITHMS} <= set(names)
+    assert {f"{package}/py.typed" for package in tops - {"train.py"}} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
 def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> None:
