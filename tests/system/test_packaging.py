@@ -14,7 +14,16 @@ import pytest
 from agents import ALGORITHMS
 from tests.system.commands import ROOT
 
-PARTS = ("agents", "envs", "eval", "schedules", "train.py", "pyproject.toml", "README.md", "LICENSE")
+PARTS = (
+    "agents",
+    "envs",
+    "eval",
+    "schedules",
+    "train.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 @pytest.fixture(scope="module")
