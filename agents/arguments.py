@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import tyro
 import yaml
 
 import envs
+from agents.algorithms import ALGORITHMS
 from agents.branch_schedules import decayed_schedule, held_schedule
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
@@ -41,6 +42,13 @@ BRANCH_LENGTHS = ("phase", "end")
 
 _preset = tyro.conf.arg(help_behavior_hint="(default: from the preset)")
 _optional = tyro.conf.arg(help_behavior_hint="(optional)")
+_off_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if algorithm.off_policy)
+_on_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if not algorithm.off_policy)
+
+
+def _choices(meaning: str, names: Iterable[str], default: str) -> Any:  # noqa: ANN401 (tyro's own)
+    """Help of a flag that takes one of the names, whatever is registered."""
+    return tyro.conf.arg(help=f"{meaning}: {', '.join(names)}.", help_behavior_hint=default)
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,16 @@ class TrainArguments:
     if nothing had happened, and --branch forks a run at a boundary.
     """
 
-    env: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(required for a new run)")] = None
-    """Task to learn: reach, push, slide, pick_and_place, stack or flip."""
-    algo: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: sac)")] = None
-    """Algorithm: sac, td3, ddpg, tqc, crossq (these with HER), ppo, a2c or trpo."""
+    env: Annotated[
+        str | None, _choices("Task to learn", envs.TASKS, "(required for a new run)")
+    ] = None
+    algo: Annotated[
+        str | None,
+        tyro.conf.arg(
+            help=f"Algorithm: {_off_policy} (these with HER), {_on_policy}.",
+            help_behavior_hint="(default: sac)",
+        ),
+    ] = None
     seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: 0)")] = None
     """Seed of weights, exploration and training environments."""
     total_timesteps: Annotated[int | None, _preset] = None
@@ -81,8 +95,7 @@ class TrainArguments:
     """How they are stepped: dummy (in turn) or subproc (a process each)."""
     reward: Annotated[str | None, _preset] = None
     """Reward: sparse (0 at success, else -1) or dense (negative distance to the goal)."""
-    robot: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: panda)")] = None
-    """Robot: panda or iiwa."""
+    robot: Annotated[str | None, _choices("Robot", envs.ROBOTS, "(default: panda)")] = None
     control: Annotated[str | None, _preset] = None
     """What actions move: ee (end effector) or joints."""
     observation: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: state)")] = None

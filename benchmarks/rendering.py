@@ -17,7 +17,8 @@ from typing import Any
 import gymnasium as gym
 
 import envs
-from envs.manipulation import RENDER_MODES, able_robots
+from envs.manipulation import RENDER_MODES
+from envs.registry import able_robots
 
 SIZES = (84, 128, 256)
 

@@ -10,26 +10,29 @@ Importing this package registers them:
     >>> env.close()
 """
 
-from gymnasium import register
-
 from envs.manipulation import ManipulationEnv, Observation, check_ranges
-from envs.robots import ROBOTS, Robot
+from envs.registry import (
+    ROBOTS,
+    TASK_TYPES,
+    TASKS,
+    able_robots,
+    register_plugins,
+    register_robot,
+    register_task,
+)
+from envs.robots import Iiwa, Panda, Robot
 from envs.simulation import Camera, Simulation
-from envs.tasks import TASK_TYPES, Task
+from envs.tasks import Flip, PickAndPlace, Push, Reach, Slide, Stack, Task
 
-TASKS: dict[str, str] = {name: f"bullet/{task.__name__}-v0" for name, task in TASK_TYPES.items()}
-"""The gymnasium id of every task by its short name."""
-
-for _name, _id in TASKS.items():
-    register(
-        _id,
-        entry_point="envs.manipulation:make",
-        kwargs={"task": _name},
-        max_episode_steps=TASK_TYPES[_name].max_episode_steps,
-        # Wrappers that look for what the environment refuses itself, and take time in every step.
-        disable_env_checker=True,
-        order_enforce=False,
-    )
+register_task("reach", Reach)
+register_task("push", Push)
+register_task("slide", Slide)
+register_task("pick_and_place", PickAndPlace)
+register_task("stack", Stack)
+register_task("flip", Flip)
+register_robot("panda", Panda)
+register_robot("iiwa", Iiwa)
+register_plugins()
 
 __all__ = [
     "ROBOTS",
@@ -41,5 +44,8 @@ __all__ = [
     "Robot",
     "Simulation",
     "Task",
+    "able_robots",
     "check_ranges",
+    "register_robot",
+    "register_task",
 ]

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from envs.choices import check_choice
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
-from envs.robots import ROBOTS, Robot
+from envs.registry import ROBOTS, TASK_TYPES, able_robots
+from envs.robots.robot import Robot
 from envs.simulation import CONTROL_PERIOD, Camera, Simulation
-from envs.tasks import TASK_TYPES, Task
 from envs.tasks.loose_body import LARGEST
-from envs.tasks.task import Distances, Goals
+from envs.tasks.task import Distances, Goals, Task
 
 Observation: TypeAlias = dict[str, NDArray[Any]]
 RenderMode: TypeAlias = Literal[
@@ -568,12 +568,6 @@ def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
     task_type = TASK_TYPES[task]
     read_ranges(task_type.__name__, {**task_type.quantities, **DISTURBANCES}, ranges)
     task_type(**{name: given for name, given in ranges.items() if name not in DISTURBANCES})
-
-
-def able_robots(task: str) -> tuple[str, ...]:
-    """Names of the robots that can do a task, by its short name."""
-    needs_gripper = TASK_TYPES[task].needs_gripper
-    return tuple(name for name, robot in ROBOTS.items() if robot.has_gripper or not needs_gripper)
 
 
 def _digest(observation: Observation) -> str:

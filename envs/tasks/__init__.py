@@ -8,14 +8,4 @@ from envs.tasks.slide import Slide
 from envs.tasks.stack import Stack
 from envs.tasks.task import Task
 
-TASK_TYPES: dict[str, type[Task]] = {
-    "reach": Reach,
-    "push": Push,
-    "slide": Slide,
-    "pick_and_place": PickAndPlace,
-    "stack": Stack,
-    "flip": Flip,
-}
-"""Every task by its short name; its gymnasium id is `bullet/<class name>-v0`."""
-
-__all__ = ["TASK_TYPES", "Flip", "PickAndPlace", "Push", "Reach", "Slide", "Stack", "Task"]
+__all__ = ["Flip", "PickAndPlace", "Push", "Reach", "Slide", "Stack", "Task"]

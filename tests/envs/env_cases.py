@@ -11,8 +11,8 @@ import gymnasium as gym
 import numpy as np
 
 import envs
-from envs.manipulation import REWARDS, able_robots
-from envs.robots import ROBOTS
+from envs.manipulation import REWARDS
+from envs.registry import ROBOTS, able_robots
 from envs.robots.arm import Arm
 from envs.robots.robot import CONTROLS
 from tests.envs.stacked_cubes import StackedCubes

@@ -11,9 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import envs
-from envs.manipulation import able_robots
 from envs.randomisation import DISTURBANCES, Disturbance
-from envs.tasks import TASK_TYPES
+from envs.registry import TASK_TYPES, able_robots
 from tests.envs.env_cases import RANDOMISED, draw_actions
 
 OBJECTS = [

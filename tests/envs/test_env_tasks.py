@@ -7,8 +7,9 @@ import pytest
 
 import envs
 from benchmarks import scripted
+from envs.registry import TASK_TYPES
 from envs.simulation import Camera, Simulation
-from envs.tasks import TASK_TYPES, PickAndPlace
+from envs.tasks import PickAndPlace
 from tests.envs.env_cases import ARMS, with_able_robots
 
 OBJECTS = ["push", "slide", "pick_and_place", "stack", "flip"]
