@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
 
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, load_preset
 from agents.arguments import TrainArguments, resolve_config
 from agents.environments import env_arguments, make_env, make_training_envs
 from agents.model import build_model, steps_per_update
-from schedules import ConstantSchedule, PiecewiseConstantSchedule, StaircaseSchedule
+from schedules import StaircaseSchedule
+from tests.agents.config_strategies import configs
 from tests.agents.small_runs import small_config
 
 ENTRIES = [
@@ -67,19 +69,22 @@ def test_an_environment_entry_is_laid_over_the_default(
     assert preset["hyperparameters"] == {"gamma": 0.9, "batch_size": 16}
 
 
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        StaircaseSchedule(1e-3, 100, 0.5, minimum_learning_rate=1e-5, constant_steps=300),
-        PiecewiseConstantSchedule((10, 20), (0.3, 0.2, 0.1)),
-        ConstantSchedule(1e-4),
-    ],
-)
-def test_a_config_survives_json_and_yaml(schedule: Any) -> None:
-    config = small_config("ddpg", schedule, action_noise={"kind": "normal", "sigma": 0.1}, seed=7)
-
-    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    assert RunConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+@given(configs())
+@example(small_config("sac", StaircaseSchedule(1e-05, 130, 0.5), hyperparameters={"tau": 5e-324}))
+def test_a_config_is_read_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, config: RunConfig
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "written"
+    path.mkdir(exist_ok=True)
+    run_json = json.dumps({"format_version": 1, "config": config.to_dict()}, indent=2)
+    for name, text in (
+        ("run.json", run_json),
+        ("config.json", json.dumps(config.to_dict())),
+        ("flow.yaml", json.dumps(config.to_dict())),
+        ("block.yaml", yaml.safe_dump(config.to_dict())),
+    ):
+        (path / name).write_text(text)
+        assert resolve_config(TrainArguments(config=path / name)) == config
 
 
 def test_ranges_reach_every_environment_and_survive_json() -> None:
@@ -247,7 +252,7 @@ def test_a_run_file_is_a_config_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[1, 2", "neither YAML nor JSON"),
+        ("[1, 2", "is not YAML: "),
         ("5", "must hold keys and values"),
         (None, "No such file"),
     ],
