@@ -24,7 +24,7 @@ def hyperparameters(*, off_policy):
     common = {
         "policy": st.just("MultiInputPolicy"),
         "gamma": FRACTIONS,
-        "stats_window_size": NATURAL,
+        "stats_window_size": st.integers(1, 10**6),
         "policy_kwargs": keys(
             net_arch=arch,
             activation_fn=st.sampled_from(["relu", "tanh", "gelu"]),
