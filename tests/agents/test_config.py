@@ -262,7 +262,7 @@ def test_what_only_a_trial_shows_is_one_line_and_nothing_is_written(
 
 def test_an_update_that_fails_is_found_before_there_is_a_run(tmp_path: Path) -> None:
     # Adam's first step is of the size of the rate: the critic is no longer a number.
-    config = small_config("sac", ConstantSchedule(1e38))
+    config = small_config("sac", ConstantSchedule(1e37))
     with pytest.raises(ConfigError, match="the first update makes weights that are not finite"):
         create_run(config, tmp_path / "run")
     assert not list(tmp_path.iterdir())
