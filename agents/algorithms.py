@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -31,6 +33,19 @@ class Algorithm:
         module, _, attribute = self.path.partition(":")
         loaded: type[BaseAlgorithm] = getattr(import_module(module), attribute)
         return loaded
+
+    def value(self, name: str, hyperparameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any kind
+        """What a hyperparameter is where it may be left out.
+
+        Args:
+            name: A keyword argument of the SB3 class.
+            hyperparameters: Those that are given.
+
+        Returns:
+            The value given, or else the class's default.
+        """
+        default = inspect.signature(self.load_class()).parameters[name].default
+        return hyperparameters.get(name, default)
 
 
 _SOFT = ("actor_loss", "critic_loss", "ent_coef", "ent_coef_loss")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-import yaml
 
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.branch_schedules import decayed_schedule, held_schedule
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
+from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
 from agents.run_directory import RunDirectory
 from schedules import Schedule, StaircaseSchedule, schedule_from_dict
@@ -346,7 +346,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Reads a config from YAML or JSON, by itself or inside a `run.json`.
 
     Args:
-        path: The file.
+        path: The file; JSON if its name ends in `.json`.
 
     Returns:
         Fields of a `RunConfig` by name.
@@ -355,12 +355,13 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read or is no mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        data = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).replace("\n", " ")
-        raise ConfigError(f"--config {path} is neither YAML nor JSON: {reason}") from error
+    except ValueError as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise ConfigError(f"--config {path} is not {kind}: {error}") from error
     if isinstance(data, Mapping) and "format_version" in data:
         data = data.get("config")
     if not isinstance(data, Mapping):

@@ -10,9 +10,19 @@ from typing import Any
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
+from agents.hyperparameters import (
+    ACTIVATIONS,
+    OPTIMIZERS,
+    check_action_noise,
+    check_hindsight_arguments,
+    check_hyperparameters,
+    check_normalize,
+)
+from agents.plain import plain, shown
 from envs.manipulation import OBSERVATIONS, REWARDS
 from envs.robots.robot import CONTROLS
 from schedules import Schedule, schedule_from_dict
+from schedules.registry import SCHEDULES
 
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
@@ -45,11 +55,15 @@ class RunConfig:
             makes a task easier to learn and is no part of it.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
-        hyperparameters: Keyword arguments of the SB3 algorithm.
+        hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, `activation_fn`
+            and `optimizer_class` are names such as `"relu"` and `"adamw"`.
         her: Keyword arguments of `agents.hindsight.EpisodicHerReplayBuffer`; `None` trains without
             it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
+
+    All of it is plain data: tuples, NumPy's arrays and numbers, and the classes of torch that have
+    a name here may be given, and become lists, numbers and names.
 
     Raises:
         ConfigError: If a value is out of range or the parts cannot work together.
@@ -76,6 +90,10 @@ class RunConfig:
     normalize: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        try:
+            self._make_plain()
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         for name, choices in (
             ("env", envs.TASKS),
             ("algo", ALGORITHMS),
@@ -93,57 +111,55 @@ class RunConfig:
             self._require_integer(name, minimum=1, maximum=10**10)
         # Seeds from 2**31 upwards belong to the evaluation episodes.
         self._require_integer("seed", minimum=0, maximum=2**31 - 1)
-        if not isinstance(self.schedule, Schedule):
-            raise ConfigError(f"schedule must be a Schedule, got {self.schedule!r}")
+        if type(self.schedule) not in SCHEDULES:
+            names = ", ".join(schedule.__name__ for schedule in SCHEDULES)
+            raise ConfigError(f"schedule must be one of {names}, got {shown(self.schedule)}")
         for name in ("env_kwargs", "training_env_kwargs", "hyperparameters"):
             if not isinstance(value := getattr(self, name), Mapping):
-                raise ConfigError(f"{name} must be a mapping, got {value!r}")
+                raise ConfigError(f"{name} must be a mapping, got {shown(value)}")
         for name in ("her", "action_noise", "normalize"):
             if not isinstance(value := getattr(self, name), Mapping | None):
-                raise ConfigError(f"{name} must be a mapping, got {value!r}")
+                raise ConfigError(f"{name} must be a mapping, got {shown(value)}")
         self._check_ranges("env_kwargs", self.env_kwargs)
         self._check_ranges("training_env_kwargs", {**self.env_kwargs, **self.training_env_kwargs})
-        self._check_combination()
+        self._check_training()
+
+    def _make_plain(self) -> None:
+        """Makes every field but the schedule equal to what is read from its JSON."""
+        for name in (f.name for f in dataclasses.fields(self) if f.name != "schedule"):
+            value = getattr(self, name)
+            if name == "hyperparameters":
+                value = _with_names(value)
+            object.__setattr__(self, name, plain(name, value))
 
     def _check_ranges(self, name: str, ranges: Mapping[str, Any]) -> None:
         try:
             envs.check_ranges(self.env, ranges)
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
-        # JSON knows no tuples, and a run that was read again must be equal to itself.
-        given = getattr(self, name).items()
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in given}
-        object.__setattr__(self, name, plain)
 
     def _require_integer(self, name: str, minimum: int, maximum: int) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigError(f"{name} must be an integer, got {value!r}")
+            raise ConfigError(f"{name} must be an integer, got {shown(value)}")
         if not minimum <= value <= maximum:
-            raise ConfigError(f"{name} must be from {minimum} to {maximum}, got {value}")
+            raise ConfigError(f"{name} must be from {minimum} to {maximum}, got {shown(value)}")
 
-    def _check_combination(self) -> None:
+    def _check_training(self) -> None:
         off_policy = ALGORITHMS[self.algo].off_policy
         for name in ("her", "action_noise"):
             if getattr(self, name) is not None and not off_policy:
                 raise ConfigError(f"{name} needs an off-policy algorithm, and {self.algo} is not")
-        if self.observation != "state" and "pixels" in (self.normalize or {}).get(
-            "norm_obs_keys", ()
-        ):
-            raise ConfigError("normalize norm_obs_keys: pixels are not normalised, SB3 scales them")
-        if self.action_noise is not None:
-            kind = self.action_noise.get("kind")
-            if kind not in ("normal", "ornstein-uhlenbeck"):
-                raise ConfigError(
-                    unknown_choice("action_noise kind", kind, ("normal", "ornstein-uhlenbeck"))
-                )
-            sigma = self.action_noise.get("sigma")
-            if not isinstance(sigma, int | float) or not 0 < sigma < float("inf"):
-                raise ConfigError(f"action_noise sigma must be a positive number, got {sigma!r}")
-            if extra := set(self.action_noise) - {"kind", "sigma"}:
-                raise ConfigError(
-                    unknown_choice("action_noise key", extra.pop(), ("kind", "sigma"))
-                )
+        try:
+            check_hyperparameters(self.hyperparameters, off_policy=off_policy)
+            if self.her is not None:
+                check_hindsight_arguments(self.her)
+            if self.action_noise is not None:
+                check_action_noise(self.action_noise)
+            if self.normalize is not None:
+                check_normalize(self.normalize)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON data, which `from_dict` turns back into an equal config."""
@@ -178,3 +194,30 @@ class RunConfig:
             except ValueError as error:
                 raise ConfigError(f"schedule: {error}") from error
         return cls(**values)
+
+
+def _with_names(hyperparameters: object) -> object:
+    """Puts names in the place of classes of torch."""
+    if not isinstance(hyperparameters, Mapping):
+        return hyperparameters
+    policy_kwargs = hyperparameters.get("policy_kwargs")
+    if not isinstance(policy_kwargs, Mapping):
+        return hyperparameters
+    named = dict(policy_kwargs)
+    for key, home, classes in (
+        ("activation_fn", "torch.nn.", ACTIVATIONS),
+        ("optimizer_class", "torch.optim.", OPTIMIZERS),
+    ):
+        value = named.get(key, "")
+        if isinstance(value, str):
+            continue
+        # Told by where it is from, because importing torch takes seconds.
+        names = {title: name for name, title in classes.items()}
+        name = names.get(getattr(value, "__name__", ""))
+        if name is None or not value.__module__.startswith(home):
+            raise ValueError(
+                f"hyperparameters.policy_kwargs.{key} must be one of {', '.join(sorted(classes))}, "
+                f"got {shown(value)}"
+            )
+        named[key] = name
+    return {**hyperparameters, "policy_kwargs": named}

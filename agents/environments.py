@@ -20,7 +20,9 @@ from stable_baselines3.common.vec_env import (
 )
 
 import envs
+from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
+from agents.hyperparameters import NORMALIZED_KEYS
 from agents.run_directory import RunError
 
 
@@ -139,12 +141,15 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
     if config.normalize is None:
         return venv
-    normalize = dict(config.normalize)
+    # Returns are discounted as the algorithm discounts them, unless it says otherwise.
+    gamma = ALGORITHMS[config.algo].value("gamma", config.hyperparameters)
+    normalize = {"gamma": gamma, **config.normalize}
     if config.observation != "state":
         # SB3 transposes too, but outside of VecNormalize, which then hands replay buffers pictures
         # of the wrong shape.
         venv = VecTransposeImage(venv)
-        normalize.setdefault("norm_obs_keys", ["observation", "achieved_goal", "desired_goal"])
+    if normalize.get("norm_obs_keys") is None:
+        normalize["norm_obs_keys"] = list(NORMALIZED_KEYS)
     try:
         return VecNormalize(venv, **normalize)
     except (TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from copy import deepcopy
 from typing import Any
 
@@ -16,37 +17,29 @@ from stable_baselines3.common.noise import (
 )
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
-import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
 from agents.hindsight import EpisodicHerReplayBuffer
+from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS, RESERVED
 from agents.pixels import UnprivilegedExtractor
 from schedules import ProgressSchedule
 
-# What the config says elsewhere, or what a run cannot be continued with.
-_RESERVED = {
-    "action_noise": "the config key action_noise",
-    "device": "the config key device",
-    "env": "the config key env",
-    "learning_rate": "the config key schedule",
-    "replay_buffer_class": "the config key her",
-    "replay_buffer_kwargs": "the config key her",
-    "seed": "the config key seed",
-    "tensorboard_log": "the run directory",
-    "verbose": "--quiet",
-}
+# Arguments of the SB3 classes that take a class, or that are SB3's own business.
+_NOT_FOR_CONFIGS = {"_init_setup_model", "rollout_buffer_class", "rollout_buffer_kwargs"}
 
 
 def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
 
     Torch is held to one thread: on several, sums are added in an order that changes from run to
-    run, and no run could be repeated.
+    run, and no run could be repeated. Warnings of SB3 are left to `agents.trial`, which gives them
+    once, before there is a run.
 
     Args:
         config: The run.
@@ -56,31 +49,38 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         The model, all of whose optimizers follow `config.schedule`.
 
     Raises:
-        ConfigError: If a hyperparameter is unknown, reserved or refused by the algorithm.
+        ConfigError: If a hyperparameter is unknown or refused by the algorithm.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return build_model_aloud(config, venv)
+
+
+def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
+    """Builds what `build_model` does, and lets SB3 warn.
+
+    Args:
+        config: The run.
+        venv: The environments of `make_training_envs`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ConfigError: If a hyperparameter is unknown or refused by the algorithm.
     """
     torch.set_num_threads(1)
-    algorithm = ALGORITHMS[config.algo]
-    model_class = algorithm.load_class()
-    known = set(inspect.signature(model_class).parameters)
+    model_class = ALGORITHMS[config.algo].load_class()
+    known = set(inspect.signature(model_class).parameters) - RESERVED.keys() - _NOT_FOR_CONFIGS
     for name in config.hyperparameters:
-        if name in _RESERVED:
-            raise ConfigError(f"hyperparameter {name!r} is set by {_RESERVED[name]}")
         if name not in known:
-            raise ConfigError(
-                unknown_choice(f"{config.algo} hyperparameter", name, known - set(_RESERVED))
-            )
+            raise ConfigError(unknown_choice(f"{config.algo} hyperparameter", name, known))
     # Copied because algorithms write into what they are given.
     arguments = deepcopy({"policy": "MultiInputPolicy", **config.hyperparameters})
     if isinstance(arguments.get("train_freq"), list):
         arguments["train_freq"] = tuple(arguments["train_freq"])
-    if config.observation == "pixels":
-        policy_kwargs = arguments.setdefault("policy_kwargs", {})
-        policy_kwargs.setdefault("features_extractor_class", UnprivilegedExtractor)
+    arguments["policy_kwargs"] = _policy_kwargs(config, model_class)
     if config.her is not None:
-        if config.her.get("copy_info_dict"):
-            raise ConfigError(
-                "her copy_info_dict is not supported: infos are not part of a snapshot"
-            )
         arguments["replay_buffer_class"] = EpisodicHerReplayBuffer
         arguments["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:
@@ -95,34 +95,81 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
             device=config.device,
             **arguments,
         )
-    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError, MemoryError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason}") from error
+    except Exception as error:
+        raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason(error)}") from error
     steps_per_update(model)
     return model
 
 
-def check_hindsight(config: RunConfig, model: BaseAlgorithm) -> None:
-    """Checks that hindsight replay will have a finished episode to draw from at every update.
+def reason(error: Exception) -> str:
+    """What an error of SB3 or torch says, in one line.
 
     Args:
-        config: The run.
-        model: Its model.
-
-    Raises:
-        ConfigError: If updates begin before an episode must have ended, or the buffer is so small
-            that the next one could overwrite it.
+        error: The error.
     """
-    if config.her is None:
-        return
-    longest = envs.TASK_TYPES[config.env].max_episode_steps
-    # In a full buffer, the running episode may have overwritten the start of the one before.
-    for name, episodes in (("learning_starts", 1), ("buffer_size", 2)):
-        least, given = episodes * longest * config.n_envs, getattr(model, name)
-        if given < least:
+    line = str(error).strip().split("\n")[0]
+    if isinstance(error, ValueError | AssertionError) and line:
+        return line
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def _policy_kwargs(config: RunConfig, model_class: type[BaseAlgorithm]) -> dict[str, Any]:
+    """The policy's keyword arguments, with classes for their names."""
+    given: dict[str, Any] = deepcopy(dict(config.hyperparameters.get("policy_kwargs") or {}))
+    known = _keyword_arguments(model_class.policy_aliases["MultiInputPolicy"])
+    known -= {"features_extractor_class", "use_sde"}
+    for name in given:
+        if name not in known:
+            raise ConfigError(unknown_choice(f"{config.algo} policy_kwargs key", name, known))
+    _check_rms_prop(config, model_class)
+    if "activation_fn" in given:
+        given["activation_fn"] = getattr(torch.nn, ACTIVATIONS[given["activation_fn"]])
+    if "optimizer_class" in given:
+        given["optimizer_class"] = getattr(torch.optim, OPTIMIZERS[given["optimizer_class"]])
+    if given.get("optimizer_kwargs"):
+        parameter = torch.zeros(1, device=config.device, requires_grad=True)
+        parameter.grad = torch.zeros_like(parameter)
+        optimizer_class = given.get("optimizer_class", torch.optim.Adam)
+        try:
+            optimizer_class([parameter], lr=1.0, **given["optimizer_kwargs"]).step()
+        except Exception as error:
             raise ConfigError(
-                f"hyperparameter {name!r} must be at least {least} with her, {episodes} x "
-                f"{longest} steps of an episode in {config.n_envs} environments, got {given}"
+                f"hyperparameters.policy_kwargs.optimizer_kwargs: {reason(error)}"
+            ) from error
+    if config.observation == "pixels":
+        given["features_extractor_class"] = UnprivilegedExtractor
+    return given
+
+
+def _keyword_arguments(policy: type[BasePolicy]) -> set[str]:
+    known: set[str] = set()
+    for base in policy.__mro__:
+        parameters = inspect.signature(base).parameters.values()
+        known |= {p.name for p in parameters if p.default is not inspect.Parameter.empty}
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return known
+
+
+def _check_rms_prop(config: RunConfig, model_class: type[BaseAlgorithm]) -> None:
+    """Refuses what A2C passes over: it has an optimizer of its own, with arguments of its own."""
+    parameters = inspect.signature(model_class).parameters
+    if "use_rms_prop" not in parameters:
+        return
+    given = config.hyperparameters
+    policy_kwargs = given.get("policy_kwargs") or {}
+    chosen = "optimizer_class" in policy_kwargs
+    its_own = given.get("use_rms_prop", True) and not chosen
+    if its_own and "optimizer_kwargs" in policy_kwargs:
+        raise ConfigError(
+            "hyperparameters.policy_kwargs.optimizer_kwargs has no effect with a2c's own "
+            "optimizer: give optimizer_class too, or use_rms_prop: false"
+        )
+    for name in ("rms_prop_eps", "use_rms_prop"):
+        if given.get(name) and not its_own:
+            raise ConfigError(
+                f"hyperparameters.{name} has no effect with "
+                + ("policy_kwargs.optimizer_class" if chosen else "use_rms_prop: false")
             )
 
 
@@ -144,14 +191,12 @@ def steps_per_update(model: BaseAlgorithm) -> int:
         Steps, summed over the parallel environments.
 
     Raises:
-        ConfigError: If the model trains after episodes rather than after a number of steps.
+        ConfigError: If the algorithm is of neither kind.
     """
     if isinstance(model, OnPolicyAlgorithm):
         return model.n_steps * model.n_envs
     if not isinstance(model, OffPolicyAlgorithm) or not isinstance(model.train_freq, TrainFreq):
         raise ConfigError(f"{type(model).__name__} is neither on-policy nor off-policy")
-    if model.train_freq.unit is not TrainFrequencyUnit.STEP:
-        raise ConfigError("hyperparameter 'train_freq' must count steps: [n, step], not episodes")
     return model.train_freq.frequency * model.n_envs
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError
+from agents.parsing import parse_yaml
 
 
 def load_preset(algo: str, env: str, observation: str = "state") -> dict[str, Any]:
@@ -34,7 +33,7 @@ def load_preset(algo: str, env: str, observation: str = "state") -> dict[str, An
     if algo not in ALGORITHMS:
         raise ConfigError(unknown_choice("algo", algo, ALGORITHMS))
     text = files("agents").joinpath(f"presets/{algo}.yaml").read_text(encoding="utf-8")
-    entries = yaml.safe_load(text)
+    entries = parse_yaml(text)
     preset: dict[str, Any] = {"env": env, "algo": algo, **entries["default"]}
     for name in (env,) if observation == "state" else (env, "pixels"):
         for key, value in entries.get(name, {}).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -14,11 +13,11 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from agents.config import ConfigError, RunConfig
+from agents.config import RunConfig
 from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
-from agents.model import build_model, check_hindsight, steps_per_update
+from agents.model import build_model, steps_per_update
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
@@ -33,6 +32,7 @@ from agents.snapshots import (
     save_snapshot,
     snapshot_steps,
 )
+from agents.trial import try_config
 from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
-    """Creates a run that `train_run` can train, after trying that its model can be built.
+    """Creates a run that `train_run` can train, after a trial of it that writes nothing.
 
     Logs a warning if a boundary will take effect later than planned.
 
@@ -57,11 +57,8 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
         ConfigError: If the config cannot be trained; nothing is written then.
         RunError: If the folder cannot be used.
     """
-    with training_envs(dataclasses.replace(config, vec_env="dummy")) as venv:
-        model = build_model(config, venv)
-        check_hindsight(config, model)
-        _replay_log(model, path / "replay")
-    run = RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
+    interval = try_config(config)
+    run = RunDirectory.create(path, config, interval, held_branches=held_branches)
     if late := late_boundaries(run):
         logger.warning(
             "%s updates every %d steps: %s", config.algo, run.steps_per_update, ", ".join(late)
@@ -170,7 +167,7 @@ def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:
     if not isinstance(model, OffPolicyAlgorithm):
         return None
     if not isinstance(model.replay_buffer, DictReplayBuffer):
-        raise ConfigError("runs need environments with dictionary observations")
+        raise TypeError("runs need environments with dictionary observations")
     return ReplayLog(directory, model.replay_buffer, steps_per_update(model) // model.n_envs)
 
 

@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 import envs
 from agents.config import RunConfig
 from agents.environments import env_arguments
+from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
 from agents.presets import load_preset
 from schedules import ProgressSchedule, schedule_from_dict
 
@@ -68,6 +69,9 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
         # The Zoo evaluates strings; as a list, these would not be what SB3's Monitor takes.
         "monitor_kwargs": "dict(info_keywords=('is_success',))",
     }
+    policy_kwargs = config.hyperparameters.get("policy_kwargs") or {}
+    if policy_kwargs.keys() & {"activation_fn", "optimizer_class"}:
+        entry["policy_kwargs"] = _with_classes(policy_kwargs)
     if config.her is not None:
         # The Zoo evaluates this string too, and `rl_zoo3.enjoy` looks for "HerReplayBuffer" in it.
         entry["replay_buffer_class"] = (
@@ -81,6 +85,20 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
         # `rl_zoo3.enjoy` takes an empty dictionary for "no".
         entry["normalize"] = dict(config.normalize) or True
     return entry
+
+
+def _with_classes(policy_kwargs: Mapping[str, Any]) -> str:
+    """Writes classes for their names, in the form of a string that the Zoo evaluates."""
+    words = []
+    for key, value in policy_kwargs.items():
+        if key == "activation_fn":
+            word = f"importlib.import_module('torch.nn').{ACTIVATIONS[value]}"
+        elif key == "optimizer_class":
+            word = f"importlib.import_module('torch.optim').{OPTIMIZERS[value]}"
+        else:
+            word = repr(value)
+        words.append(f"{key}={word}")
+    return f"dict({', '.join(words)})"
 
 
 def zoo_hyperparameters(algo: str) -> dict[str, dict[str, Any]]:

@@ -151,8 +151,8 @@ def test_what_eases_training_must_suit_the_task() -> None:
 @pytest.mark.parametrize(
     ("hyperparameters", "complaint"),
     [
-        ({"learning_starts": 149}, "'learning_starts' must be at least 150 with her, 1 x 50 steps"),
-        ({"buffer_size": 299}, "'buffer_size' must be at least 300 with her, 2 x 50 steps of an"),
+        ({"learning_starts": 149}, "learning_starts must be at least 150 with her, 1 x 50 steps"),
+        ({"buffer_size": 299}, "buffer_size must be at least 300 with her, 2 x 50 steps of an"),
     ],
 )
 def test_a_run_that_could_find_no_finished_episode_is_refused(

@@ -6,6 +6,7 @@ import importlib
 
 import gymnasium as gym
 import pytest
+import torch
 import yaml
 from stable_baselines3 import SAC
 
@@ -59,6 +60,18 @@ def test_a_config_holds_every_task_as_its_preset_has_it(algo: str) -> None:
         assert entry.get("noise_type") == noise["kind"]
         assert entry.get("noise_std") == noise["sigma"]
         assert yaml.safe_load(yaml.safe_dump(entry)) == entry
+
+
+def test_named_classes_are_passed_on_as_the_zoo_evaluates_them() -> None:
+    policy_kwargs = {"net_arch": [64], "activation_fn": "elu", "optimizer_class": "adamw"}
+    preset = load_preset("ppo", "reach")
+    config = RunConfig.from_dict({**preset, "hyperparameters": {"policy_kwargs": policy_kwargs}})
+    written = zoo_entry(config)["policy_kwargs"]
+    assert eval(written, {"importlib": importlib}) == {
+        "net_arch": [64],
+        "activation_fn": torch.nn.ELU,
+        "optimizer_class": torch.optim.AdamW,
+    }
 
 
 def follow(steps: int, learning_rate: float = 1e-3, **schedule: float) -> list[float]:
