@@ -20,6 +20,7 @@ from rich.console import Console
 from agents.branch_schedules import held_schedule
 from agents.config import ConfigError
 from agents.interruption import TrainingInterrupted
+from agents.model import check_device
 from agents.run_directory import Parent, RunDirectory, RunError
 from agents.snapshots import (
     DamagedSnapshot,
@@ -76,9 +77,10 @@ def create_branch(
         The branch, for `train_run`.
 
     Raises:
-        ConfigError: If the run cannot be forked there.
+        ConfigError: If the run cannot be forked there, or its device is not to be found here.
         RunError: If the snapshot is missing or damaged, or the folder cannot be used.
     """
+    check_device(run.config.device)
     snapshot = fork_snapshot(run, phase)
     total = run.config.total_timesteps
     later = [p.start for p in run.effective_phases if p.index > phase]

@@ -26,6 +26,8 @@ from schedules.registry import SCHEDULES
 
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
+FIRST_EVALUATION_SEED = 2**31
+"""Environments train with seeds below it, so that no agent trains on an evaluation episode."""
 
 
 class ConfigError(ValueError):
@@ -41,7 +43,8 @@ class RunConfig:
         algo: Algorithm name, a key of `agents.ALGORITHMS`.
         total_timesteps: Environment timesteps to train for, summed over parallel environments.
         schedule: Learning rate as a function of the step; every optimizer follows it.
-        seed: Seed of the weights, the exploration and the training environments.
+        seed: Seed of the weights, the exploration and the first training environment; the others
+            have those after it. All are below `FIRST_EVALUATION_SEED`.
         n_envs: Parallel training environments.
         vec_env: `"dummy"` steps them in turn, `"subproc"` in one process each.
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
@@ -107,10 +110,14 @@ class RunConfig:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
                 raise ConfigError(unknown_choice(name, value, choices))
-        for name in ("total_timesteps", "n_envs", "snapshot_every"):
-            self._require_integer(name, minimum=1, maximum=10**10)
-        # Seeds from 2**31 upwards belong to the evaluation episodes.
-        self._require_integer("seed", minimum=0, maximum=2**31 - 1)
+        for name, maximum in (
+            ("total_timesteps", 10**10),
+            ("n_envs", 10**4),
+            ("snapshot_every", 10**10),
+        ):
+            self._require_integer(name, minimum=1, maximum=maximum)
+        # SB3 gives each environment the next seed.
+        self._require_integer("seed", minimum=0, maximum=FIRST_EVALUATION_SEED - self.n_envs)
         if type(self.schedule) not in SCHEDULES:
             names = ", ".join(schedule.__name__ for schedule in SCHEDULES)
             raise ConfigError(f"schedule must be one of {names}, got {shown(self.schedule)}")

@@ -49,7 +49,8 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         The model, all of whose optimizers follow `config.schedule`.
 
     Raises:
-        ConfigError: If a hyperparameter is unknown or refused by the algorithm.
+        ConfigError: If a hyperparameter is unknown or refused by the algorithm, or there is no
+            such device.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -67,8 +68,10 @@ def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         The model.
 
     Raises:
-        ConfigError: If a hyperparameter is unknown or refused by the algorithm.
+        ConfigError: If a hyperparameter is unknown or refused by the algorithm, or there is no
+            such device.
     """
+    check_device(config.device)
     torch.set_num_threads(1)
     model_class = ALGORITHMS[config.algo].load_class()
     known = set(inspect.signature(model_class).parameters) - RESERVED.keys() - _NOT_FOR_CONFIGS
@@ -99,6 +102,19 @@ def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         raise ConfigError(f"{config.algo} refuses its hyperparameters: {reason(error)}") from error
     steps_per_update(model)
     return model
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that torch does not find; SB3 would take the CPU in its place.
+
+    Args:
+        device: As in `RunConfig`.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: torch finds no GPU here; valid: cpu")
 
 
 def reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ from agents.config import RunConfig
 from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
-from agents.model import build_model, steps_per_update
+from agents.model import build_model, check_device, steps_per_update
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
@@ -99,6 +99,7 @@ def train_run(
         on_snapshot: Called after each snapshot.
 
     Raises:
+        ConfigError: If the run's device is not to be found here.
         RunError: If another process trains the run, it has no good snapshot, or it cannot be
             written.
         TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
@@ -109,6 +110,7 @@ def train_run(
             logger.warning("%s; an older one is used", line)
         if snapshot is not None and snapshot.final:
             return
+        check_device(run.config.device)
         if changes := version_changes(run.versions if snapshot is None else snapshot.versions):
             logger.warning(
                 "%s was made with other versions (%s), so it may go on differently",

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from agents import ALGORITHMS, ConfigError, RunDirectory
 from agents.arguments import MAXIMUM_EPISODES
+from agents.config import FIRST_EVALUATION_SEED
 from agents.environments import make_env, make_training_envs
 from agents.model import build_model
 from agents.snapshots import Snapshot, load_agent
-
-# Training seeds are below this number, so that no agent trains on an evaluation episode.
-FIRST_SEED = 2**31
 
 
 def evaluation_seeds(episodes: int) -> range:
@@ -35,7 +33,7 @@ def evaluation_seeds(episodes: int) -> range:
     """
     if not 2 <= episodes <= MAXIMUM_EPISODES:
         raise ConfigError(f"episodes must be from 2 to {MAXIMUM_EPISODES}, got {episodes}")
-    return range(FIRST_SEED, FIRST_SEED + episodes)
+    return range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + episodes)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from agents import RunDirectory, RunError
 from agents.atomic import write_atomically
+from agents.config import FIRST_EVALUATION_SEED
 from agents.snapshots import Snapshot
-from eval.rollouts import FIRST_SEED, Rollouts, evaluation_seeds
+from eval.rollouts import Rollouts, evaluation_seeds
 
 COLUMNS = ("phase", "step", "state_sha256", "episode", "seed", "return", "length", "success")
 
@@ -91,7 +92,7 @@ def _play(
             phase=phase,
             step=agent.step,
             state_sha256=agent.state_sha256,
-            episode=end.seed - FIRST_SEED,
+            episode=end.seed - FIRST_EVALUATION_SEED,
             seed=end.seed,
             total_reward=end.total_reward,
             length=end.length,
@@ -169,7 +170,7 @@ def _parse(row: list[str]) -> StoredEpisode:
     if (
         len(state) != 64
         or not math.isfinite(episode.total_reward)
-        or episode.seed != FIRST_SEED + episode.episode
+        or episode.seed != FIRST_EVALUATION_SEED + episode.episode
         or min(episode.phase, episode.step, episode.episode, episode.length) < 0
         or episode.success not in (0, 1)
     ):

@@ -23,6 +23,7 @@ from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
 from agents.model import build_model, optimizers
 from agents.training import create_run, train_run
 from agents.trial import try_config
+from eval.rollouts import evaluation_seeds
 from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.config_strategies import configs
 from tests.agents.small_runs import small_config
@@ -126,7 +127,8 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"total_timesteps": 1e5}, "total_timesteps must be an integer, got 100000.0"),
         ({"n_envs": True}, "n_envs must be an integer, got True"),
         ({"seed": -1}, "seed must be from 0"),
-        ({"seed": 2**31}, "seed must be from 0"),
+        ({"seed": 2**31}, "seed must be from 0 to 2147483647, got 2147483648"),
+        ({"seed": 2**31 - 1, "n_envs": 2}, "seed must be from 0 to 2147483646, got 2147483647"),
         ({"snapshot_every": 0}, "snapshot_every must be from 1"),
         ({"schedule": {"type": "StaircaseSchedule"}}, "schedule: "),
         ({"schedule": 3e-4}, "schedule: "),
@@ -174,6 +176,14 @@ def test_a_bad_config_names_what_is_wrong(changes: dict[str, Any], complaint: st
         RunConfig.from_dict({**small_config("sac").to_dict(), **changes})
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_environment_trains_on_an_evaluation_episode() -> None:
+    config = small_config("ppo", seed=2**31 - 3, n_envs=3)
+    venv = make_training_envs(config)
+    build_model(config, venv)
+    assert [*venv._seeds, evaluation_seeds(2)[0]] == [2**31 - 3, 2**31 - 2, 2**31 - 1, 2**31]
+    venv.close()
 
 
 @pytest.mark.parametrize("missing", ["env", "algo", "total_timesteps", "schedule"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from rich.console import Console
 
 from agents import RunDirectory
+from agents.interruption import TrainingInterrupted
 from agents.lock import locked
-from agents.snapshots import read_snapshot, snapshot_steps
+from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from tests.agents.small_runs import small_config
 from tests.agents.test_branches import final
@@ -275,6 +278,35 @@ def test_a_second_process_on_the_same_run_is_refused(
     assert caught.value.code == 1
     assert f"another process is training {run.path}" in capsys.readouterr().err
     assert main(["--resume", str(run.path), *QUICKLY]) == 0
+
+
+def test_a_device_that_is_not_there_is_one_line_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = create_run(small_config("ppo"), tmp_path / "run")
+    with pytest.raises(TrainingInterrupted):
+        train_run(run, Console(quiet=True), on_snapshot=interrupt)
+    file = run.path / "run.json"
+    file.write_text(file.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    capsys.readouterr()
+    before = contents(tmp_path)
+    new = ["--config", str(file), "--output", str(tmp_path / "new")]
+    for words in (new, ["--resume", str(run.path)], ["--branch", str(run.path), "--at-phase", "1"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        expected = "train.py: device cuda: torch finds no GPU here; valid: cpu\n"
+        assert capsys.readouterr().err == expected
+        assert contents(tmp_path) == before
+
+
+def interrupt(_: Snapshot) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def contents(path: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def test_help_reads_like_documentation(tmp_path: Path) -> None:
