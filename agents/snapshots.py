@@ -17,7 +17,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from stable_baselines3.common.save_util import load_from_zip_file
 
 from agents.arrays import Arrays, to_npz
 from agents.atomic import sync_directory, write_synced
+from agents.processor import processor
 from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
@@ -60,6 +61,7 @@ class Snapshot:
         files: SHA-256 of each file of the folder.
         replay: JSON data of the replay log; `None` for on-policy algorithms.
         versions: Package versions that wrote it.
+        processor: The processor that wrote it; empty in snapshots that did not note it.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Snapshot:
     files: Mapping[str, str]
     replay: Mapping[str, Any] | None
     versions: Mapping[str, str]
+    processor: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_snapshot(
@@ -127,6 +130,7 @@ def save_snapshot(
             "files": {name: _sha256(data) for name, data in contents.items()},
             "replay": replay,
             "versions": installed_versions(),
+            "processor": processor(),
         }
         manifest["manifest_sha256"] = _sha256(_to_json(manifest))
         for name, data in {**contents, MANIFEST: _to_json(manifest)}.items():

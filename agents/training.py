@@ -19,6 +19,7 @@ from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
 from agents.model import build_model, check_hindsight, steps_per_update
+from agents.processor import processor_changes
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
@@ -96,14 +97,17 @@ def train_run(
 ) -> None:
     """Trains a run to its end, from its newest good snapshot or from the start.
 
+    On the main thread, the first SIGINT or SIGTERM ends the training with a snapshot. On another
+    thread signals are left to whoever holds the main one.
+
     Args:
         run: The run; one that is complete already is left as it is.
         console: Where progress is shown.
         on_snapshot: Called after each snapshot.
 
     Raises:
-        RunError: If another process trains the run, it has no good snapshot, or it cannot be
-            written.
+        RunError: If another process trains the run, this one trains another, it has no good
+            snapshot, or it cannot be written.
         TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
     """
     with locked(run):
@@ -112,12 +116,18 @@ def train_run(
             logger.warning("%s; an older one is used", line)
         if snapshot is not None and snapshot.final:
             return
-        if changes := version_changes(run.versions if snapshot is None else snapshot.versions):
-            logger.warning(
-                "%s was made with other versions (%s), so it may go on differently",
-                run.path,
-                ", ".join(changes),
-            )
+        origin = run if snapshot is None else snapshot
+        for what, changes in (
+            ("with other versions", version_changes(origin.versions)),
+            ("on another processor", processor_changes(origin.processor)),
+        ):
+            if changes:
+                logger.warning(
+                    "%s was made %s (%s), so it may go on differently",
+                    run.path,
+                    what,
+                    ", ".join(changes),
+                )
         _train(run, snapshot, console, on_snapshot)
 
 
