@@ -163,7 +163,8 @@ def _moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
     normalizer = model.get_vec_normalize_env()
     if normalizer is None:
         return {}
-    per_key = normalizer.obs_rms if isinstance(normalizer.obs_rms, dict) else {}
+    # Without `norm_obs` there are no statistics of observations.
+    per_key = normalizer.obs_rms if normalizer.norm_obs else {}
     return {
         "normalizer.return": normalizer.ret_rms,
         **{f"normalizer.{key}": moments for key, moments in per_key.items()},
