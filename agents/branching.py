@@ -8,8 +8,6 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -19,7 +17,7 @@ from rich.console import Console
 
 from agents.branch_schedules import held_schedule
 from agents.config import ConfigError
-from agents.interruption import TrainingInterrupted
+from agents.interruption import TrainingInterrupted, handled_signals
 from agents.run_directory import Parent, RunDirectory, RunError
 from agents.snapshots import (
     DamagedSnapshot,
@@ -185,19 +183,10 @@ class HeldBranches:
         while self._waiting and len(self._running) < self._slots:
             branch = self._waiting.popleft()
             process = get_context("spawn").Process(target=_train_branch, args=(branch.path,))
-            with _ignored_interrupt():
+            # It ignores Ctrl-C until it can take a snapshot.
+            with handled_signals(signal.SIG_IGN, signal.SIGINT):
                 process.start()
             self._running[process.sentinel] = (process, branch)
-
-
-@contextmanager
-def _ignored_interrupt() -> Iterator[None]:
-    """Lets a process started in the block ignore Ctrl-C until it can take a snapshot."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _train_branch(path: Path) -> None:

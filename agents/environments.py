@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 import envs
+from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
 from agents.run_directory import RunError
 
@@ -113,11 +113,10 @@ def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> Sna
 
 
 def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
-    if multiprocessing.parent_process() is not None:
-        # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
-        # environments to take the last snapshot, and ends them itself.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
+    # environments to take the last snapshot, and ends them itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     return make_env(config, training=True)
 
 
@@ -133,10 +132,11 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     Raises:
         ConfigError: If `normalize` is not what `VecNormalize` takes.
     """
-    makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        partial(_make_worker_env, config)
-    ] * config.n_envs
-    venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
+    venv: VecEnv
+    if config.vec_env == "subproc":
+        venv = SubprocVecEnv([partial(_make_worker_env, config)] * config.n_envs)
+    else:
+        venv = DummyVecEnv([partial(make_env, config, training=True)] * config.n_envs)
     if config.normalize is None:
         return venv
     normalize = dict(config.normalize)
@@ -150,6 +150,12 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     except (TypeError, ValueError) as error:
         venv.close()
         raise ConfigError(f"normalize: {error}") from error
+    except KeyError as error:
+        venv.close()
+        spaces = venv.observation_space.spaces  # type: ignore[attr-defined]
+        raise ConfigError(
+            unknown_choice("normalize norm_obs_keys", error.args[0], spaces)
+        ) from error
 
 
 def restore_envs(venv: VecEnv, states: list[dict[str, Any]]) -> None:

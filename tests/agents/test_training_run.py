@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from rich.console import Console
 from stable_baselines3 import PPO, SAC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents import RunDirectory
+from agents import RunDirectory, RunError
 from agents.environments import make_env
-from agents.snapshots import read_snapshot, snapshot_steps
+from agents.processor import processor
+from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, small_config
@@ -147,6 +150,9 @@ def test_run_json_tells_what_was_trained(sac_run: RunDirectory) -> None:
     assert data["config"]["schedule"] == STAIRCASE.to_dict()
     assert [phase["start"] for phase in data["phases"]] == [0, 130, 260]
     assert data["versions"]["torch"] == torch.__version__
+    assert data["processor"] == processor()
+    assert data["processor"]["model"]
+    assert data["processor"]["instruction_set"]
     assert data["parent"] is None
     assert RunDirectory.open(sac_run.path) == sac_run
 
@@ -164,6 +170,38 @@ def test_tensorboard_shows_rate_and_phase(tmp_path: Path) -> None:
 
 def test_training_uses_one_torch_thread(sac_run: RunDirectory) -> None:
     assert torch.get_num_threads() == 1
+
+
+def test_a_thread_trains_the_same_run_and_takes_no_signal(
+    ppo_run: RunDirectory, tmp_path: Path
+) -> None:
+    run = create_run(ppo_run.config, tmp_path / "run")
+    handler = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(
+            train_run,
+            run,
+            Console(quiet=True),
+            on_snapshot=lambda _: seen.append(signal.getsignal(signal.SIGINT)),
+        ).result()
+
+    assert set(seen) == {handler}
+    states = [read_snapshot(each, snapshot_steps(each)[-1]).state_sha256 for each in (run, ppo_run)]
+    assert states[0] == states[1]
+
+
+def test_a_process_trains_one_run_at_a_time(tmp_path: Path) -> None:
+    first, second = (create_run(small_config("ppo"), tmp_path / name) for name in ("a", "b"))
+
+    def train_another(snapshot: Snapshot) -> None:
+        train_run(second, Console(quiet=True))
+
+    with pytest.raises(RunError, match=r"already trains a run: train .*b in one of its own"):
+        train_run(first, Console(quiet=True), on_snapshot=train_another)
+    assert not snapshot_steps(second)
+    train_run(second, Console(quiet=True))
 
 
 def test_a_finished_run_is_left_as_it_is(ppo_run: RunDirectory) -> None:
