@@ -98,6 +98,11 @@ class RunDirectory:
         return self.path / "replay"
 
     @property
+    def divergence_path(self) -> Path:
+        """File that says where the last training diverged, if it did."""
+        return self.path / "diverged.json"
+
+    @property
     def tensorboard_path(self) -> Path:
         """Folder of the TensorBoard event files."""
         return self.path / "tensorboard"
