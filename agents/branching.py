@@ -8,8 +8,6 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -19,7 +17,8 @@ from rich.console import Console
 
 from agents.branch_schedules import held_schedule
 from agents.config import ConfigError
-from agents.interruption import TrainingInterrupted
+from agents.divergence import Diverged, read_divergence
+from agents.interruption import TrainingInterrupted, handled_signals
 from agents.model import check_device
 from agents.run_directory import Parent, RunDirectory, RunError
 from agents.snapshots import (
@@ -27,6 +26,7 @@ from agents.snapshots import (
     Snapshot,
     check_snapshot,
     copy_past,
+    phase_end_steps,
     read_snapshot,
     snapshot_steps,
 )
@@ -34,6 +34,9 @@ from agents.training import train_run
 from schedules import Schedule
 
 logger = logging.getLogger(__name__)
+
+# Exit code of a branch's process.
+_DIVERGED = 3
 
 
 def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
@@ -49,9 +52,9 @@ def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
     Raises:
         RunError: If the run has not come that far or the snapshot is damaged.
     """
-    start = next(p.start for p in run.effective_phases if p.index == phase)
-    step = start - run.steps_per_update
-    if step not in snapshot_steps(run):
+    before = max(p.index for p in run.effective_phases if p.index < phase)
+    step = phase_end_steps(run)[before]
+    if not (run.snapshots_path / str(step)).is_dir():
         raise RunError(
             f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
         )
@@ -182,24 +185,18 @@ class HeldBranches:
         for sentinel, (process, branch) in list(self._running.items()):
             if process.exitcode is not None:
                 del self._running[sentinel]
-                if process.exitcode != 0:
+                if process.exitcode == _DIVERGED:
+                    # An answer too: this is what the rate would have come to.
+                    logger.warning("held branch %s %s", branch.path, read_divergence(branch))
+                elif process.exitcode != 0:
                     self._failed.append(branch)
         while self._waiting and len(self._running) < self._slots:
             branch = self._waiting.popleft()
             process = get_context("spawn").Process(target=_train_branch, args=(branch.path,))
-            with _ignored_interrupt():
+            # It ignores Ctrl-C until it can take a snapshot.
+            with handled_signals(signal.SIG_IGN, signal.SIGINT):
                 process.start()
             self._running[process.sentinel] = (process, branch)
-
-
-@contextmanager
-def _ignored_interrupt() -> Iterator[None]:
-    """Lets a process started in the block ignore Ctrl-C until it can take a snapshot."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _train_branch(path: Path) -> None:
@@ -209,6 +206,8 @@ def _train_branch(path: Path) -> None:
         train_run(RunDirectory.open(path), Console(quiet=True))
     except TrainingInterrupted as interruption:
         raise SystemExit(128 + interruption.signal_number) from None
+    except Diverged:
+        raise SystemExit(_DIVERGED) from None
     except RunError as error:
         raise SystemExit(str(error)) from None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -115,11 +114,10 @@ def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> Sna
 
 
 def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
-    if multiprocessing.parent_process() is not None:
-        # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
-        # environments to take the last snapshot, and ends them itself.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
+    # environments to take the last snapshot, and ends them itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     return make_env(config, training=True)
 
 
@@ -135,10 +133,11 @@ def make_training_envs(config: RunConfig) -> VecEnv:
     Raises:
         ConfigError: If `normalize` is not what `VecNormalize` takes.
     """
-    makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        partial(_make_worker_env, config)
-    ] * config.n_envs
-    venv: VecEnv = SubprocVecEnv(makers) if config.vec_env == "subproc" else DummyVecEnv(makers)
+    venv: VecEnv
+    if config.vec_env == "subproc":
+        venv = SubprocVecEnv([partial(_make_worker_env, config)] * config.n_envs)
+    else:
+        venv = DummyVecEnv([partial(make_env, config, training=True)] * config.n_envs)
     if config.normalize is None:
         return venv
     # Returns are discounted as the algorithm discounts them, unless it says otherwise.

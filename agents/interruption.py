@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 class TrainingInterrupted(Exception):
@@ -43,13 +47,31 @@ class StopRequest:
 def catch_stop_requests() -> Iterator[StopRequest]:
     """Catches SIGINT and SIGTERM for as long as the block runs.
 
+    Off the main thread nothing is caught: Python delivers signals to the main thread, and whoever
+    holds that decides what they do.
+
     Yields:
         What tells whether a signal has come.
     """
     request = StopRequest()
-    previous = {n: signal.signal(n, request.receive) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled_signals(request.receive, signal.SIGINT, signal.SIGTERM):
         yield request
+
+
+@contextmanager
+def handled_signals(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    """Sets a handler for signals while the block runs, on the main thread; does nothing on others.
+
+    Args:
+        handler: What `signal.signal` takes.
+        *numbers: The signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, former in previous.items():
+            signal.signal(number, former)

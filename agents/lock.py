@@ -1,12 +1,15 @@
-"""One process at a time trains a run."""
+"""One process at a time trains a run, and one run at a time."""
 
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agents.run_directory import RunDirectory, RunError
+
+_HOLDING = threading.Lock()
 
 
 @contextmanager
@@ -14,13 +17,27 @@ def locked(run: RunDirectory) -> Iterator[None]:
     """Holds a run for this process while the block runs.
 
     The kernel gives the lock up when its holder ends in whatever way, so a crash blocks nobody.
+    Within a process only one run is held: two threads that train would draw from the same random
+    generators, and neither run could be repeated.
 
     Args:
         run: The run.
 
     Raises:
-        RunError: If another process holds it, or the folder cannot be written.
+        RunError: If another process holds it, this one holds a run already, or the folder cannot
+            be written.
     """
+    if not _HOLDING.acquire(blocking=False):
+        raise RunError(f"this process already trains a run: train {run.path} in one of its own")
+    try:
+        with _locked_file(run):
+            yield
+    finally:
+        _HOLDING.release()
+
+
+@contextmanager
+def _locked_file(run: RunDirectory) -> Iterator[None]:
     try:
         file = (run.path / "lock").open("ab")
     except OSError as error:

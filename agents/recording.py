@@ -50,30 +50,75 @@ def phase_at(phases: Sequence[Phase], step: int) -> Phase:
     return phases[max(0, bisect_right(phases, step, key=lambda phase: phase.start) - 1)]
 
 
-class UpdateLogger(Logger):
-    """SB3's logger, which also keeps apart what the latest update recorded.
+def rate_in_use(model: BaseAlgorithm) -> float:
+    """The learning rate as the optimizers of a model have it.
 
-    The logger's own values stay until they are dumped to TensorBoard, so a loss that an update did
-    not compute (TD3's delayed actor) would be read again from an earlier one.
+    Args:
+        model: The model.
+
+    Raises:
+        RuntimeError: If they do not all have the same rate.
+    """
+    rates = {name: g["lr"] for name, o in optimizers(model).items() for g in o.param_groups}
+    if len(set(rates.values())) != 1:
+        raise RuntimeError(f"the optimizers disagree about the learning rate: {rates}")
+    rate: float = next(iter(rates.values()))
+    return rate
+
+
+class UpdateLogger(Logger):
+    """SB3's logger, which keeps what an update recorded apart, for its own step.
+
+    SB3 dumps to TensorBoard before an update and not after, so the values of an update, and its
+    rate, would appear at the step of the next dump, and the last ones never. And the values stay
+    until they are dumped, so a loss that an update did not compute (TD3's delayed actor) would be
+    read again from an earlier one.
 
     Args:
         folder: Folder of the TensorBoard event files.
+
+    Attributes:
+        update: What was recorded below `train/` since it was last dumped or cleared.
+        is_due: Whether SB3 has dumped since then; the next update then belongs in the log.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder), [make_output_format("tensorboard", str(folder))])
-        self.latest: dict[str, Any] = {}
+        self.update = Logger(None, self.output_formats)
+        self.is_due = False
 
     def record(self, key: str, value: Any, exclude: Any = None) -> None:  # noqa: ANN401
-        """Records a value for the next dump, as SB3 has it.
+        """Records a value for the next dump, or of this update.
 
         Args:
             key: Name, such as `"train/actor_loss"`.
             value: The value.
             exclude: Output formats that shall not get it.
         """
-        super().record(key, value, exclude)
-        self.latest[key] = value
+        record = self.update.record if key.startswith("train/") else super().record
+        record(key, value, exclude)
+
+    def dump(self, step: int = 0) -> None:
+        """Writes what is recorded, but for the update's part.
+
+        Args:
+            step: Step count that it is written at.
+        """
+        super().dump(step)
+        self.is_due = True
+
+    def end_update(self, step: int, *, is_written: bool) -> None:
+        """Writes what the update recorded, or drops it.
+
+        Args:
+            step: Step count right after the update.
+            is_written: Whether it is written even if SB3 has not dumped at this time.
+        """
+        if is_written or self.is_due:
+            self.update.dump(step)
+        self.update.name_to_value.clear()
+        self.update.name_to_excluded.clear()
+        self.is_due = False
 
 
 class Table:
@@ -166,7 +211,7 @@ class Recorder:
     """
 
     def __init__(self, run: RunDirectory, elapsed_s: float = 0.0) -> None:
-        self._phases = run.effective_phases
+        self._run = run
         self._losses = ALGORITHMS[run.config.algo].losses
         self.logger = UpdateLogger(run.tensorboard_path)
         self._metrics = Table(run.metrics_path, metric_columns(run.config.algo))
@@ -179,8 +224,20 @@ class Recorder:
         """Seconds that the run has trained, in all its processes."""
         return time.monotonic() - self._started
 
+    def losses(self) -> dict[str, float]:
+        """What was recorded by name since the last row; nothing if there was no update."""
+        recorded = self.logger.update.name_to_value
+        return {
+            name: float(recorded[f"train/{name}"])
+            for name in self._losses
+            if f"train/{name}" in recorded
+        }
+
     def record_update(self, model: BaseAlgorithm) -> None:
         """Adds a row to `metrics.csv` if the model was updated since the last one.
+
+        The values also go into the TensorBoard log, at the same step, where SB3 has just written
+        there, on both sides of a boundary and at the end.
 
         Args:
             model: The model, right after its update.
@@ -188,32 +245,32 @@ class Recorder:
         Raises:
             RuntimeError: If the optimizers do not all have the same rate.
         """
-        updates = model._n_updates
-        if updates == self.updates_recorded:
+        step = model.num_timesteps
+        if model._n_updates == self.updates_recorded:
+            self.logger.end_update(step, is_written=False)
             return
-        self.updates_recorded = updates
-        rates = {
-            name: group["lr"] for name, o in optimizers(model).items() for group in o.param_groups
-        }
-        if len(set(rates.values())) != 1:
-            raise RuntimeError(f"the optimizers disagree about the learning rate: {rates}")
-        phase = phase_at(self._phases, model.num_timesteps).index
+        self.updates_recorded = model._n_updates
         row: dict[str, Any] = {
-            "step": model.num_timesteps,
-            "phase": phase,
-            "learning_rate": next(iter(rates.values())),
+            "step": step,
+            "phase": self._phase(step),
+            "learning_rate": rate_in_use(model),
             "wall_time_s": f"{self.elapsed_s:.3f}",
         }
-        for name in self._losses:
-            if f"train/{name}" in self.logger.latest:
-                row[name] = float(self.logger.latest[f"train/{name}"])
-        self.logger.latest.clear()
+        for name in ("phase", "learning_rate"):
+            self.logger.record(f"train/{name}", row[name])
+        row.update(self.losses())
         if model.ep_info_buffer:
             row["return_mean"] = safe_mean([episode["r"] for episode in model.ep_info_buffer])
         if model.ep_success_buffer:
             row["success_rate"] = safe_mean([float(s) for s in model.ep_success_buffer])
         self._metrics.append(row)
-        self.logger.record("train/phase", phase)
+        interval = self._run.steps_per_update
+        around = {self._phase(step - interval), self._phase(step), self._phase(step + interval)}
+        is_last = step >= self._run.config.total_timesteps
+        self.logger.end_update(step, is_written=len(around) > 1 or is_last)
+
+    def _phase(self, step: int) -> int:
+        return phase_at(self._run.effective_phases, step).index
 
     def record_episodes(self, step: int, infos: Sequence[Mapping[str, Any]]) -> None:
         """Adds a row to `episodes.csv` for each environment whose episode ended.
@@ -229,7 +286,7 @@ class Recorder:
                 {
                     "step": step,
                     # The action that ended the episode was step number `step - 1`.
-                    "phase": phase_at(self._phases, step - 1).index,
+                    "phase": self._phase(step - 1),
                     "env": number,
                     "return": episode["r"],
                     "length": episode["l"],

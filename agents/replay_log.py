@@ -10,7 +10,7 @@ which makes their checksums comparable between runs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,24 @@ class ReplayLog:
         if isinstance(buffer, HerReplayBuffer):
             buffer._current_ep_start[:] = arrays["current_ep_start"]
             _restore_episode_lengths(buffer, rows)
+
+    def disk_use(self, rows: Iterable[int]) -> int:
+        """What snapshots take on the disk for the buffer, the chunks they share counted once.
+
+        Args:
+            rows: Rows added to the buffer before each snapshot, in order.
+
+        Returns:
+            Bytes, of chunks and of the rows behind the last full one.
+        """
+        kept, logged = 0, 0
+        for count in rows:
+            full = count // self._chunk_rows
+            first = max(0, count - self._buffer.buffer_size) // self._chunk_rows
+            kept += (full - max(first, logged)) * self._chunk_rows + count % self._chunk_rows
+            logged = full
+        row_bytes: int = sum(column[0].nbytes for column in self._columns().values())
+        return kept * row_bytes
 
     def _chunk_path(self, number: int) -> Path:
         return self._directory / f"{number:08d}.npz"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agents.atomic import write_atomically
 from agents.config import ConfigError, RunConfig
+from agents.processor import processor
 from schedules import Phase, effective_phases
 
 FORMAT = "staircase-lab run"
@@ -61,6 +62,7 @@ class RunDirectory:
         versions: Versions of Python and of the packages that decide the outcome.
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
             outside a git checkout.
+        processor: What `agents.processor.processor` gave; empty in runs that did not note it.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class RunDirectory:
     created: str
     versions: Mapping[str, str]
     git_revision: str | None
+    processor: Mapping[str, str]
 
     @property
     def metrics_path(self) -> Path:
@@ -93,6 +96,11 @@ class RunDirectory:
     def replay_path(self) -> Path:
         """Folder of the replay buffer's chunks, which the snapshots share."""
         return self.path / "replay"
+
+    @property
+    def divergence_path(self) -> Path:
+        """File that says where the last training diverged, if it did."""
+        return self.path / "diverged.json"
 
     @property
     def tensorboard_path(self) -> Path:
@@ -149,6 +157,7 @@ class RunDirectory:
                 created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
                 versions=installed_versions(),
                 git_revision=_git_revision(),
+                processor=processor(),
             )
             write_atomically(path / "run.json", run._to_json())
         except OSError as error:
@@ -168,6 +177,7 @@ class RunDirectory:
             "held_branches": self.held_branches,
             "versions": self.versions,
             "git_revision": self.git_revision,
+            "processor": self.processor,
         }
         return (json.dumps(data, indent=2) + "\n").encode()
 
@@ -212,6 +222,7 @@ class RunDirectory:
                 created=data["created"],
                 versions=data["versions"],
                 git_revision=data["git_revision"],
+                processor=data.get("processor", {}),
             )
         except (ConfigError, KeyError, TypeError) as error:
             raise RunError(f"{file} is broken: {error}") from error

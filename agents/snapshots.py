@@ -16,8 +16,10 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from stable_baselines3.common.save_util import load_from_zip_file
 
 from agents.arrays import Arrays, to_npz
 from agents.atomic import sync_directory, write_synced
+from agents.model import optimizers
+from agents.processor import processor
 from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
@@ -60,6 +64,7 @@ class Snapshot:
         files: SHA-256 of each file of the folder.
         replay: JSON data of the replay log; `None` for on-policy algorithms.
         versions: Package versions that wrote it.
+        processor: The processor that wrote it; empty in snapshots that did not note it.
     """
 
     path: Path
@@ -72,6 +77,7 @@ class Snapshot:
     files: Mapping[str, str]
     replay: Mapping[str, Any] | None
     versions: Mapping[str, str]
+    processor: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_snapshot(
@@ -127,6 +133,7 @@ def save_snapshot(
             "files": {name: _sha256(data) for name, data in contents.items()},
             "replay": replay,
             "versions": installed_versions(),
+            "processor": processor(),
         }
         manifest["manifest_sha256"] = _sha256(_to_json(manifest))
         for name, data in {**contents, MANIFEST: _to_json(manifest)}.items():
@@ -185,8 +192,7 @@ def read_snapshot(run: RunDirectory, step: int) -> Snapshot:
         raise DamagedSnapshot(f"snapshot {path}: the manifest does not match its checksum")
     try:
         snapshot = Snapshot(path=path, **manifest)
-        chunks = {} if snapshot.replay is None else snapshot.replay["chunks"]
-        names = [*snapshot.files, *snapshot.tables, *chunks]
+        names = [*snapshot.files, *snapshot.tables, *_chunks(snapshot)]
     except (KeyError, TypeError) as error:
         raise DamagedSnapshot(f"snapshot {path}: the manifest is incomplete ({error})") from None
     for name in names:
@@ -207,7 +213,7 @@ def check_snapshot(run: RunDirectory, snapshot: Snapshot) -> None:
     """
     for name in snapshot.files:
         _read_file(snapshot, name)
-    for name, checksum in (snapshot.replay or {"chunks": {}})["chunks"].items():
+    for name, checksum in _chunks(snapshot).items():
         try:
             matches = _sha256((run.replay_path / name).read_bytes()) == checksum
         except OSError as error:
@@ -246,6 +252,38 @@ def newest_good_snapshot(run: RunDirectory) -> tuple[Snapshot | None, tuple[str,
     if damaged:
         raise RunError(f"no snapshot of {run.path} is good: {'; '.join(damaged)}")
     return None, ()
+
+
+def phase_end_steps(run: RunDirectory) -> dict[int, int]:
+    """Steps at which the phases of a run end, and with them come snapshots that are kept.
+
+    Args:
+        run: The run.
+
+    Returns:
+        For each effective phase, the last step before the next phase's first update; for the last
+        one, the end of the run.
+    """
+    phases = run.effective_phases
+    ends = {p.index: following.start - run.steps_per_update for p, following in pairwise(phases)}
+    return {**ends, phases[-1].index: phases[-1].stop}
+
+
+def snapshot_bytes(model: BaseAlgorithm) -> int:
+    """How large the snapshots of a model are, without its replay buffer.
+
+    Args:
+        model: A model that nobody will train: an update of nothing is made on it.
+    """
+    model._setup_learn(1)
+    for optimizer in optimizers(model).values():
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        # What it remembers of the gradients is part of a snapshot, from its first step on.
+        optimizer.step()
+    state, arrays = capture_state(model)
+    return sum(map(len, (_to_zip(model), _to_json(state), to_npz(arrays))))
 
 
 def load_snapshot(snapshot: Snapshot, model: BaseAlgorithm, replay_log: ReplayLog | None) -> None:
@@ -323,7 +361,7 @@ def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> Non
             rewind_table(other.path / name, mark["bytes"])
         if snapshot.replay is not None:
             other.replay_path.mkdir()
-            for name in snapshot.replay["chunks"]:
+            for name in _chunks(snapshot):
                 _link_or_copy(run.replay_path / name, other.replay_path / name)
         other.snapshots_path.mkdir()
         temporary = other.snapshots_path / f".{snapshot.step}.tmp"
@@ -343,28 +381,50 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def prune_snapshots(run: RunDirectory) -> None:
+class Pruning:
     """Removes periodic snapshots but the newest few, and replay chunks that none needs any more.
 
+    What there is is read once, so that a snapshot costs the same however many came before it.
+
     Args:
-        run: The run; its newest snapshot must be of the process that trains it.
+        run: The run, locked by the caller, who adds all snapshots from now on.
     """
-    snapshots = []
-    for step in snapshot_steps(run):
-        try:
-            snapshots.append(read_snapshot(run, step))
-        except DamagedSnapshot:
-            continue
-    periodic = [s for s in snapshots if s.phase_end is None and not s.final]
-    for snapshot in periodic[:-KEPT_PERIODIC]:
-        snapshots.remove(snapshot)
-        remove_snapshot(snapshot.path)
-    needed = {name for s in snapshots if s.replay is not None for name in s.replay["chunks"]}
-    if needed:
-        newest = max(needed)
-        for chunk in run.replay_path.glob("*.npz"):
-            if chunk.name not in needed and chunk.name < newest:
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._replay_path = run.replay_path
+        self._periodic: deque[Snapshot] = deque()
+        self._uses: Counter[str] = Counter()
+        for step in snapshot_steps(run):
+            try:
+                self._note(read_snapshot(run, step))
+            except DamagedSnapshot:
+                continue
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Notes a new snapshot and removes what it makes superfluous.
+
+        Args:
+            snapshot: The newest snapshot of the run.
+        """
+        self._note(snapshot)
+        while len(self._periodic) > KEPT_PERIODIC:
+            doomed = self._periodic.popleft()
+            self._uses.subtract(list(_chunks(doomed)))
+            remove_snapshot(doomed.path)
+        newest = max(_chunks(snapshot), default="")
+        for chunk in self._replay_path.glob("*.npz"):
+            if self._uses[chunk.name] == 0 and chunk.name < newest:
                 chunk.unlink()
+
+    def _note(self, snapshot: Snapshot) -> None:
+        self._uses.update(list(_chunks(snapshot)))
+        if snapshot.phase_end is None and not snapshot.final:
+            self._periodic.append(snapshot)
+
+
+def _chunks(snapshot: Snapshot) -> Mapping[str, str]:
+    """Checksums of the replay chunks that a snapshot needs, by name."""
+    return {} if snapshot.replay is None else snapshot.replay["chunks"]
 
 
 def remove_snapshot(path: Path) -> None:

@@ -71,10 +71,10 @@ def capture_state(model: BaseAlgorithm) -> tuple[dict[str, Any], Arrays]:
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         arrays["normalizer.returns"] = normalizer.returns
-        for name, moments in _moments(model).items():
-            arrays[f"{name}.mean"] = np.asarray(moments.mean)
-            arrays[f"{name}.var"] = np.asarray(moments.var)
-            arrays[f"{name}.count"] = np.asarray(moments.count)
+        for name, statistic in moments(model).items():
+            arrays[f"{name}.mean"] = np.asarray(statistic.mean)
+            arrays[f"{name}.var"] = np.asarray(statistic.var)
+            arrays[f"{name}.count"] = np.asarray(statistic.count)
     return state, arrays
 
 
@@ -153,20 +153,26 @@ def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
         model: A model built from the run's config, with as many environments as one likes.
         arrays: Arrays of `capture_state`.
     """
-    for name, moments in _moments(model).items():
-        moments.mean = arrays[f"{name}.mean"]
-        moments.var = arrays[f"{name}.var"]
-        moments.count = arrays[f"{name}.count"].item()
+    for name, statistic in moments(model).items():
+        statistic.mean = arrays[f"{name}.mean"]
+        statistic.var = arrays[f"{name}.var"]
+        statistic.count = arrays[f"{name}.count"].item()
 
 
-def _moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
+def moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
+    """The running means and variances of `VecNormalize`, by name; none where a run is without.
+
+    Args:
+        model: A model.
+    """
     normalizer = model.get_vec_normalize_env()
     if normalizer is None:
         return {}
-    per_key = normalizer.obs_rms if isinstance(normalizer.obs_rms, dict) else {}
+    # Without `norm_obs` there are no statistics of observations.
+    per_key = normalizer.obs_rms if normalizer.norm_obs else {}
     return {
         "normalizer.return": normalizer.ret_rms,
-        **{f"normalizer.{key}": moments for key, moments in per_key.items()},
+        **{f"normalizer.{key}": statistic for key, statistic in per_key.items()},
     }
 
 

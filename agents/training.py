@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -13,29 +14,36 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from agents.config import RunConfig
+from agents.config import ConfigError, RunConfig
+from agents.divergence import Diverged, Divergence, write_divergence
 from agents.environments import training_envs
+from agents.finite import non_finite_cause, non_finite_state, non_finite_update
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
 from agents.model import build_model, check_device, steps_per_update
+from agents.processor import processor_changes
 from agents.progress_bar import TrainingProgress
-from agents.recording import Recorder, phase_at, rewind_table
+from agents.recording import Recorder, phase_at, rate_in_use, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, version_changes
 from agents.snapshots import (
+    Pruning,
     Snapshot,
     load_snapshot,
     newest_good_snapshot,
-    prune_snapshots,
+    phase_end_steps,
     remove_leftovers,
     remove_snapshot,
     save_snapshot,
+    snapshot_bytes,
     snapshot_steps,
 )
 from agents.trial import try_config
 from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10
+MANY_SNAPSHOTS = 100
+NAMED_PHASES = 4
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +68,12 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
     interval = try_config(config)
     run = RunDirectory.create(path, config, interval, held_branches=held_branches)
     if late := late_boundaries(run):
+        more = [f"and {len(late) - NAMED_PHASES} more"] if len(late) > NAMED_PHASES else []
         logger.warning(
-            "%s updates every %d steps: %s", config.algo, run.steps_per_update, ", ".join(late)
+            "%s updates every %d steps: %s",
+            config.algo,
+            run.steps_per_update,
+            ", ".join([*late[:NAMED_PHASES], *more]),
         )
     return run
 
@@ -93,6 +105,9 @@ def train_run(
 ) -> None:
     """Trains a run to its end, from its newest good snapshot or from the start.
 
+    On the main thread, the first SIGINT or SIGTERM ends the training with a snapshot. On another
+    thread signals are left to whoever holds the main one.
+
     Args:
         run: The run; one that is complete already is left as it is.
         console: Where progress is shown.
@@ -100,8 +115,10 @@ def train_run(
 
     Raises:
         ConfigError: If the run's device is not to be found here.
-        RunError: If another process trains the run, it has no good snapshot, or it cannot be
-            written.
+        RunError: If another process trains the run, this one trains another, it has no good
+            snapshot, or it cannot be written.
+        Diverged: If a loss, a parameter or a statistic is no finite number any more; what was
+            written before is good, and `diverged.json` says where it was.
         TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
     """
     with locked(run):
@@ -111,13 +128,51 @@ def train_run(
         if snapshot is not None and snapshot.final:
             return
         check_device(run.config.device)
-        if changes := version_changes(run.versions if snapshot is None else snapshot.versions):
-            logger.warning(
-                "%s was made with other versions (%s), so it may go on differently",
-                run.path,
-                ", ".join(changes),
-            )
+        origin = run if snapshot is None else snapshot
+        for what, changes in (
+            ("with other versions", version_changes(origin.versions)),
+            ("on another processor", processor_changes(origin.processor)),
+        ):
+            if changes:
+                logger.warning(
+                    "%s was made %s (%s), so it may go on differently",
+                    run.path,
+                    what,
+                    ", ".join(changes),
+                )
+        if (plan := many_snapshots(run, 0 if snapshot is None else snapshot.step)) is not None:
+            logger.warning("%s", plan)
         _train(run, snapshot, console, on_snapshot)
+
+
+def many_snapshots(run: RunDirectory, step: int) -> str | None:
+    """Words what a run with many phases will put on the disk.
+
+    Args:
+        run: The run.
+        step: How far it has come.
+
+    Returns:
+        One line if more than `MANY_SNAPSHOTS` are still to be taken at ends of phases, which are
+        all kept; or else `None`.
+    """
+    ends = [end for end in phase_end_steps(run).values() if end > step]
+    if len(ends) <= MANY_SNAPSHOTS:
+        return None
+    with training_envs(dataclasses.replace(run.config, vec_env="dummy")) as venv:
+        model = build_model(run.config, venv)
+        replay_log = _replay_log(model, run.replay_path)
+        size = len(ends) * snapshot_bytes(model)
+        if replay_log is not None:
+            size += replay_log.disk_use(end // model.n_envs for end in ends)
+    branches = ""
+    if run.held_branches is not None:
+        branches = f", with those of {len(ends) - 1} held branches"
+        size *= 3  # Each has the one where it was forked and the one at its end.
+    return (
+        f"{run.path} keeps a snapshot at the end of each phase: {len(ends)} are to come, about "
+        f"{size / 1e6:,.0f} MB{branches}"
+    )
 
 
 def _train(
@@ -137,17 +192,36 @@ def _train(
             model = build_model(run.config, venv)
             model.set_logger(recorder.logger)
             steering = _Steering(run, recorder, progress, stop, snapshot, on_snapshot)
-            model.learn(
-                run.config.total_timesteps,
-                callback=CallbackList([StaircaseCallback(), steering]),
-                log_interval=LOG_INTERVAL_EPISODES if isinstance(model, OffPolicyAlgorithm) else 1,
-            )
+            try:
+                model.learn(
+                    run.config.total_timesteps,
+                    callback=CallbackList([StaircaseCallback(), steering]),
+                    log_interval=LOG_INTERVAL_EPISODES
+                    if isinstance(model, OffPolicyAlgorithm)
+                    else 1,
+                )
+            except (ConfigError, RunError, TrainingInterrupted, OSError):
+                raise
+            except Exception as error:
+                # Torch and the environments take no numbers that are not finite.
+                if (what := non_finite_cause(model, error)) is None:
+                    raise
+                raise _diverged(run, model, what) from error
     except (EOFError, ConnectionError) as error:
         raise RunError(
             f"a training environment of {run.path} died; --resume goes on from the last snapshot"
         ) from error
     except OSError as error:
         raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
+
+
+def _diverged(run: RunDirectory, model: BaseAlgorithm, what: str) -> Diverged:
+    """Notes beside the run that its training came to numbers that are not finite."""
+    step = model.num_timesteps
+    phase = phase_at(run.effective_phases, step).index
+    divergence = Divergence(step, phase, rate_in_use(model), what)
+    write_divergence(run, divergence)
+    return Diverged(run, divergence, max(snapshot_steps(run), default=None))
 
 
 def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
@@ -157,6 +231,7 @@ def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
     """Takes away what a run has written since a snapshot, or all of it."""
     remove_leftovers(run)
+    run.divergence_path.unlink(missing_ok=True)
     for step in snapshot_steps(run):
         # Those after the newest good one are damaged, and made again on the way.
         if snapshot is not None and step > snapshot.step:
@@ -199,6 +274,7 @@ class _Steering(BaseCallback):
         self._to_restore = snapshot
         self._on_snapshot = on_snapshot
         self._replay_log: ReplayLog | None = None
+        self._pruning = Pruning(run)
 
     def _on_training_start(self) -> None:
         self._replay_log = _replay_log(self.model, self._run.replay_path)
@@ -209,7 +285,7 @@ class _Steering(BaseCallback):
             self._recorder.updates_recorded = self.model._n_updates
             self._to_restore = None
             return
-        self._recorder.record_update(self.model)
+        self._record_update()
         step, interval = self.model.num_timesteps, self._run.steps_per_update
         if self._replay_log is not None:
             self._replay_log.extend(step // self.model.n_envs)
@@ -232,10 +308,17 @@ class _Steering(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self._recorder.record_update(self.model)
+        self._record_update()
         self._save(phase_end=self._run.effective_phases[-1].index, final=True)
 
+    def _record_update(self) -> None:
+        if (what := non_finite_update(self.model, self._recorder.losses())) is not None:
+            raise _diverged(self._run, self.model, what)
+        self._recorder.record_update(self.model)
+
     def _save(self, *, phase_end: int | None, final: bool) -> None:
+        if (what := non_finite_state(self.model)) is not None:
+            raise _diverged(self._run, self.model, what)
         snapshot = save_snapshot(
             self._run,
             self.model,
@@ -245,6 +328,6 @@ class _Steering(BaseCallback):
             final=final,
             elapsed_s=self._recorder.elapsed_s,
         )
-        prune_snapshots(self._run)
+        self._pruning.add(snapshot)
         if self._on_snapshot is not None:
             self._on_snapshot(snapshot)

@@ -23,7 +23,7 @@ from agents import RunConfig, RunDirectory, load_preset
 from agents.environments import training_envs
 from agents.model import build_model
 from agents.replay_log import ReplayLog
-from agents.snapshots import save_snapshot
+from agents.snapshots import Pruning, save_snapshot
 from agents.training import create_run, train_run
 
 NEW_ROWS = 10_000
@@ -86,9 +86,9 @@ def share_of_training(algo: str) -> tuple[float, float, int]:
 
         return call
 
-    originals = agents.training.save_snapshot, agents.training.prune_snapshots
-    agents.training.save_snapshot, agents.training.prune_snapshots = map(timed, originals)
-    extend = ReplayLog.extend
+    save, add, extend = agents.training.save_snapshot, Pruning.add, ReplayLog.extend
+    agents.training.save_snapshot = timed(save)
+    Pruning.add = timed(add)  # type: ignore[method-assign]
     ReplayLog.extend = timed(extend)  # type: ignore[method-assign]
     try:
         with TemporaryDirectory() as folder:
@@ -98,7 +98,8 @@ def share_of_training(algo: str) -> tuple[float, float, int]:
             train_run(run, Console(quiet=True))
             total = time.perf_counter() - start
     finally:
-        agents.training.save_snapshot, agents.training.prune_snapshots = originals
+        agents.training.save_snapshot = save
+        Pruning.add = add  # type: ignore[method-assign]
         ReplayLog.extend = extend  # type: ignore[method-assign]
     every = config.total_timesteps // config.snapshot_every
     return sum(spent), total, every + len(config.schedule.phases(config.total_timesteps))

@@ -66,9 +66,10 @@ def held_branches(
 
 def _held_branch(branch: RunDirectory, phase: int, ends: Mapping[int, Snapshot]) -> HeldBranch:
     last = branch.effective_phases[-1].index
-    end = phase_ends(branch).snapshots.get(last)
+    branch_ends = phase_ends(branch)
+    end = branch_ends.snapshots.get(last)
     if end is None:
-        raise RunError("it is not complete")
+        raise RunError(f"it is not complete: {branch_ends.missing[last]}")
     rivals = [index for index, rival in ends.items() if index >= phase and rival.step == end.step]
     if not rivals:
         raise RunError(f"it ends at step {end.step}, where its parent has no agent to compare with")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from agents import RunDirectory, RunError
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
+from agents.divergence import read_divergence
+from agents.snapshots import Snapshot, phase_end_steps, read_snapshot, snapshot_steps
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,12 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     Raises:
         RunError: If there is none at all.
     """
-    phases = run.effective_phases
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from
     # its parent, and in a held branch no phase ends there.
-    steps = {
-        phase.index: following.start - run.steps_per_update for phase, following in pairwise(phases)
-    }
-    steps[phases[-1].index] = phases[-1].stop
+    steps = phase_end_steps(run)
     existing = snapshot_steps(run)
+    divergence = read_divergence(run)
+    yet = "yet" if divergence is None else f"because the run {divergence}"
     found: dict[int, Snapshot] = {}
     missing: dict[int, str] = {}
     for index in (phase.index for phase in run.phases):
@@ -52,7 +50,7 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
                 f"{run.steps_per_update} steps"
             )
         elif steps[index] not in existing:
-            missing[index] = f"the run has no snapshot at its end (step {steps[index]}) yet"
+            missing[index] = f"the run has no snapshot at its end (step {steps[index]}) {yet}"
         else:
             try:
                 found[index] = read_snapshot(run, steps[index])

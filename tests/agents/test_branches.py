@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,22 @@ def test_a_bad_branch_is_refused_in_one_line(
     with pytest.raises(ConfigError, match=complaint) as caught:
         describe_branch(TrainArguments(branch="", **flags), run)
     assert "\n" not in str(caught.value)
+
+
+def test_held_branches_are_trained_from_a_thread_too(tmp_path: Path) -> None:
+    config = small_config("ppo", total_timesteps=192)
+    run = create_run(config, tmp_path / "run", held_branches="end")
+
+    def train() -> None:
+        with HeldBranches(run, "end") as branches:
+            train_run(run, QUIET, on_snapshot=branches.fork)
+            branches.finish()
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(train).result()
+
+    assert final(run).final
+    assert final(RunDirectory.open(run.path / "branches" / "held-1")).final
 
 
 def test_a_damaged_boundary_costs_its_held_branch_and_no_other(

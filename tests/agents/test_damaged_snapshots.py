@@ -7,6 +7,8 @@ import io
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from rich.console import Console
 from agents import RunDirectory, RunError
 from agents.environments import make_training_envs
 from agents.model import build_model
+from agents.processor import processor
 from agents.snapshots import (
     DamagedSnapshot,
     check_snapshot,
@@ -173,6 +176,63 @@ def test_other_package_versions_warn(run: RunDirectory, caplog: pytest.LogCaptur
     train_run(run, Console(quiet=True))
 
     assert "made with other versions (torch 1.0 -> " in caplog.text
+
+
+RESUME_WITHOUT_AVX = """
+import os, sys
+import numpy
+found = numpy.show_config(mode="dicts")["SIMD Extensions"]["found"]
+if "NPY_DISABLE_CPU_FEATURES" not in os.environ:
+    os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(f for f in found if "AVX" in f or "FMA" in f)
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+from train import main
+sys.exit(main(["--resume", sys.argv[1], "--no-video", "--episodes", "2", "--quiet"]))
+"""
+
+
+def test_a_processor_with_other_instructions_warns(run: RunDirectory, tmp_path: Path) -> None:
+    if "AVX2" not in processor()["instruction_set"].split():
+        pytest.skip("this processor has no instructions to do without")
+    script = tmp_path / "resume.py"
+    script.write_text(RESUME_WITHOUT_AVX)
+    root = Path(__file__).parents[2]
+    process = subprocess.run(
+        [sys.executable, script, run.path],
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0
+    (line,) = process.stderr.splitlines()
+    assert f"{run.path} was made on another processor (without AVX" in line
+    assert line.endswith("so it may go on differently")
+
+
+def test_another_model_of_processor_warns_and_an_unknown_one_does_not(
+    run: RunDirectory, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = run.snapshots_path / str(snapshot_steps(run)[-1]) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["processor"]["model"] = "Abacus 3000"
+    write_manifest(path, manifest)
+    shutil.copytree(run.path, tmp_path / "old")
+    old = RunDirectory.open(tmp_path / "old")
+
+    train_run(run, Console(quiet=True))
+
+    model = processor()["model"]
+    assert f"on another processor (Abacus 3000 -> {model}), so it may" in caplog.text
+    caplog.clear()
+    del manifest["processor"]
+    write_manifest(
+        old.snapshots_path / path.parent.name / "manifest.json", {**manifest, "manifest_sha256": ""}
+    )
+    described = json.loads((old.path / "run.json").read_text())
+    del described["processor"]
+    (old.path / "run.json").write_text(json.dumps(described))
+    train_run(RunDirectory.open(old.path), Console(quiet=True))
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("key", ["files", "tables"])

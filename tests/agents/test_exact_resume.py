@@ -92,6 +92,27 @@ CASES = {
         "ppo", n_envs=2, vec_env="subproc", total_timesteps=600, snapshot_every=200
     ),
     "ppo with gSDE": small_config("ppo", hyperparameters={"use_sde": True, "sde_sample_freq": 4}),
+    "ppo with normalised rewards alone": small_config("ppo", normalize={"norm_obs": False}),
+    "ppo with one observation normalised": small_config(
+        "ppo",
+        normalize={
+            "norm_obs_keys": ["observation"],
+            "norm_reward": False,
+            "clip_obs": 1.5,
+            "epsilon": 1e-2,
+        },
+    ),
+    "ppo with statistics that stay as they are": small_config(
+        "ppo", normalize={"training": False, "clip_reward": 0.5, "norm_obs_keys": []}
+    ),
+    "sac with normalised rewards alone, in two environments": small_config(
+        "sac",
+        n_envs=2,
+        normalize={"norm_obs": False},
+        total_timesteps=400,
+        hyperparameters={"learning_starts": 200},
+    ),
+    "sac with statistics that stay as they are": small_config("sac", normalize={"training": False}),
     "ppo with everything normalised": small_config(
         "ppo", n_envs=2, normalize={"gamma": 0.95}, reward="dense", total_timesteps=600
     ),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
+import signal
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +19,10 @@ from rich.console import Console
 from stable_baselines3 import PPO, SAC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents import RunDirectory
+from agents import ALGORITHMS, RunDirectory, RunError
 from agents.environments import make_env
-from agents.snapshots import read_snapshot, snapshot_steps
+from agents.processor import processor
+from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, small_config
@@ -74,6 +82,15 @@ def test_a_phase_that_no_update_meets_is_announced(tmp_path: Path) -> None:
     assert late_boundaries(run)[0] == "phase 1 (planned at 130) sees no update"
 
 
+def test_only_the_first_of_many_late_phases_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = StaircaseSchedule(1e-3, decay_steps=1, decay_rate=0.99)
+    create_run(small_config("ppo", schedule), tmp_path / "run")
+    (line,) = caplog.messages
+    assert line.endswith("phase 3 (planned at 3) sees no update, and 292 more")
+
+
 def test_a_constant_rate_phase_without_an_update_is_announced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +140,54 @@ def test_only_the_newest_periodic_snapshots_are_kept(sac_run: RunDirectory) -> N
     assert periodic == [240, 280]
 
 
+@pytest.mark.parametrize(
+    ("algo", "changes"),
+    [
+        ("a2c", {"hyperparameters": {"n_steps": 1}, "normalize": {}, "total_timesteps": 120}),
+        (
+            "sac",
+            {
+                "her": None,
+                "total_timesteps": 360,
+                "hyperparameters": {
+                    "train_freq": 3,
+                    "buffer_size": 60,
+                    "learning_starts": 12,
+                },
+            },
+        ),
+    ],
+)
+def test_a_run_of_many_phases_is_announced_and_no_snapshot_costs_more_for_it(
+    algo: str, changes: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = StaircaseSchedule(1e-3, decay_steps=1, decay_rate=0.99)
+    run = create_run(small_config(algo, schedule, **changes), tmp_path / "run")
+    caplog.clear()
+    opened: list[Path] = []
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(str(run.snapshots_path)):
+            opened.append(Path(str(arguments[0])))
+
+    sys.addaudithook(watch)
+    train_run(run, Console(quiet=True))
+
+    kept = snapshot_steps(run)
+    periodic = [step for step in kept if read_snapshot(run, step).phase_end is None]
+    assert len(kept) - len(periodic) == len(run.effective_phases) >= 119
+    # Each was read when it was taken, and not again for those after it.
+    manifests = Counter(path.parent.name for path in opened if path.name == "manifest.json")
+    assert len(manifests) >= len(kept)
+    assert max(manifests.values()) <= 2
+    said = re.search(r"(\d+) are to come, about ([\d,.]+) MB", caplog.text)
+    assert said is not None
+    assert int(said[1]) == len(run.effective_phases)
+    files = [*run.snapshots_path.rglob("*"), *run.replay_path.rglob("*")]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    assert float(said[2].replace(",", "")) * 1e6 == pytest.approx(size, rel=0.2)
+
+
 @pytest.mark.parametrize(("name", "algorithm"), [("sac_run", SAC), ("ppo_run", PPO)])
 def test_an_agent_loads_in_plain_sb3(
     name: str, algorithm: type[SAC | PPO], request: pytest.FixtureRequest
@@ -147,6 +212,9 @@ def test_run_json_tells_what_was_trained(sac_run: RunDirectory) -> None:
     assert data["config"]["schedule"] == STAIRCASE.to_dict()
     assert [phase["start"] for phase in data["phases"]] == [0, 130, 260]
     assert data["versions"]["torch"] == torch.__version__
+    assert data["processor"] == processor()
+    assert data["processor"]["model"]
+    assert data["processor"]["instruction_set"]
     assert data["parent"] is None
     assert RunDirectory.open(sac_run.path) == sac_run
 
@@ -159,11 +227,74 @@ def test_tensorboard_shows_rate_and_phase(tmp_path: Path) -> None:
         events.Tags()["scalars"]
     )
     phases = [(event.step, event.value) for event in events.Scalars("train/phase")]
-    assert phases == [(128, 0.0), (192, 0.0), (256, 1.0), (320, 1.0)]
+    assert phases == [(64, 0.0), (128, 0.0), (192, 1.0), (256, 1.0), (320, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("algo", "changes"),
+    [
+        ("sac", {"total_timesteps": 900, "schedule": StaircaseSchedule(1e-3, 300, 0.5)}),
+        ("td3", {"hyperparameters": {"train_freq": 4}}),
+        ("ppo", {"n_envs": 2}),
+    ],
+)
+def test_tensorboard_and_metrics_agree_at_every_step_also_after_a_resume(
+    algo: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", algo, reward="dense", **changes)
+    shutil.rmtree(run.snapshots_path / str(snapshot_steps(run)[-1]))
+    train_run(run, Console(quiet=True))
+    events = EventAccumulator(str(run.tensorboard_path), size_guidance={"scalars": 0})
+    events.Reload()
+    metrics = {int(row["step"]): row for row in rows(run.metrics_path)}
+
+    steps = {event.step for event in events.Scalars("train/learning_rate")}
+    phases = run.effective_phases
+    assert {phase.start for phase in phases[1:]} <= steps
+    assert {phase.start - run.steps_per_update for phase in phases[1:]} <= steps
+    assert max(metrics) in steps
+    assert ALGORITHMS[algo].off_policy == (len(steps) < len(metrics) / 4)
+    for name in ("learning_rate", "phase", *ALGORITHMS[algo].losses):
+        logged = {(e.step, e.value) for e in events.Scalars(f"train/{name}")}
+        expected = {step: float(metrics[step][name]) for step in steps if metrics[step][name]}
+        assert len(logged) == len(expected)
+        assert dict(logged) == pytest.approx(expected, rel=1e-6)
 
 
 def test_training_uses_one_torch_thread(sac_run: RunDirectory) -> None:
     assert torch.get_num_threads() == 1
+
+
+def test_a_thread_trains_the_same_run_and_takes_no_signal(
+    ppo_run: RunDirectory, tmp_path: Path
+) -> None:
+    run = create_run(ppo_run.config, tmp_path / "run")
+    handler = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(
+            train_run,
+            run,
+            Console(quiet=True),
+            on_snapshot=lambda _: seen.append(signal.getsignal(signal.SIGINT)),
+        ).result()
+
+    assert set(seen) == {handler}
+    states = [read_snapshot(each, snapshot_steps(each)[-1]).state_sha256 for each in (run, ppo_run)]
+    assert states[0] == states[1]
+
+
+def test_a_process_trains_one_run_at_a_time(tmp_path: Path) -> None:
+    first, second = (create_run(small_config("ppo"), tmp_path / name) for name in ("a", "b"))
+
+    def train_another(snapshot: Snapshot) -> None:
+        train_run(second, Console(quiet=True))
+
+    with pytest.raises(RunError, match=r"already trains a run: train .*b in one of its own"):
+        train_run(first, Console(quiet=True), on_snapshot=train_another)
+    assert not snapshot_steps(second)
+    train_run(second, Console(quiet=True))
 
 
 def test_a_finished_run_is_left_as_it_is(ppo_run: RunDirectory) -> None:

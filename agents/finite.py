@@ -1,0 +1,98 @@
+"""Whether a training has come to numbers that are not finite, and in what that is seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents.model import optimizers
+from agents.state import moments
+
+# Undefined where all returns of a rollout are equal.
+_UNDEFINED_AT_TIMES = "explained_variance"
+
+
+def non_finite_update(model: BaseAlgorithm, losses: Mapping[str, float]) -> str | None:
+    """Looks at what an update has left, at a cost far below the update's.
+
+    Args:
+        model: The model, right after an update.
+        losses: What the update recorded, by name.
+
+    Returns:
+        What is not finite, or `None`: a loss, a parameter or a running statistic.
+    """
+    for name, loss in losses.items():
+        if not math.isfinite(loss) and name != _UNDEFINED_AT_TIMES:
+            return f"{name} is {loss}"
+    trained = {
+        name: [parameter for group in o.param_groups for parameter in group["params"]]
+        for name, o in optimizers(model).items()
+    }
+    with torch.no_grad():
+        # One sum costs a third of a look at each entry. It may overflow where each entry is finite.
+        every = [parameter.flatten() for group in trained.values() for parameter in group]
+        if not math.isfinite(torch.cat(every).sum().item()):
+            for name, group in trained.items():
+                if not _is_finite(group):
+                    return f"a parameter of {name} is not finite"
+    for name, statistic in moments(model).items():
+        if not math.isfinite(np.sum(statistic.mean) + np.sum(statistic.var)):
+            return f"a running statistic, {name}, is not finite"
+    return None
+
+
+def non_finite_state(model: BaseAlgorithm) -> str | None:
+    """Looks at all that is trained, and whether it gives an action for the last observation.
+
+    Args:
+        model: The model; its generators are not drawn from.
+
+    Returns:
+        What is not finite, or `None`: also a target network, an optimizer's memory, or the action.
+    """
+    if (what := non_finite_update(model, {})) is not None:
+        return what
+    for name, state in model.get_parameters().items():
+        if not _is_finite(state):
+            return f"the state of {name} is not finite"
+    if model._last_obs is None:
+        return None
+    # Finite parameters may be so large that no action comes out of them.
+    try:
+        action, _ = model.policy.predict(model._last_obs, deterministic=True)
+    except ValueError:
+        return "the distribution of actions is not finite"
+    return None if np.isfinite(action).all() else "an action is not finite"
+
+
+def non_finite_cause(model: BaseAlgorithm, error: Exception) -> str | None:
+    """Looks whether numbers that are not finite have made a training fail.
+
+    Args:
+        model: The model, wherever its training stopped.
+        error: What stopped it.
+
+    Returns:
+        What is not finite, or `None` if the error must have another cause.
+    """
+    if (what := non_finite_state(model)) is not None:
+        return what
+    # Torch's words where it was asked for a distribution of other observations than the last.
+    if isinstance(error, ValueError) and "found invalid values" in str(error):
+        return "the distribution of actions is not finite"
+    return None
+
+
+def _is_finite(tree: object) -> bool:
+    if isinstance(tree, torch.Tensor):
+        return bool(torch.isfinite(tree).all())
+    if isinstance(tree, Mapping):
+        return all(map(_is_finite, tree.values()))
+    if isinstance(tree, Sequence) and not isinstance(tree, str):
+        return all(map(_is_finite, tree))
+    return True
