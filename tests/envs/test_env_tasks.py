@@ -30,7 +30,7 @@ def server(env):
 
 
 def objects(env):
-    return env.unwrapped._simulation._movable
+    return list(env.unwrapped._simulation._weights)
 
 
 def fill(low, high, generator):
