@@ -11,8 +11,10 @@ import ctypes
 import fcntl
 import math
 import os
+import platform
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,35 +29,54 @@ from numpy.typing import NDArray
 from envs.picture import FIELD_OF_VIEW, Marker, Picture, Segment
 
 
+def _c_streams() -> list[ctypes.c_void_p]:
+    """C's variables `stdout` and `stderr`, where they can be assigned to; else none."""
+    if sys.platform == "darwin":
+        names: tuple[str, ...] = ("__stdoutp", "__stderrp")
+    else:
+        names = ("stdout", "stderr") if platform.libc_ver()[0] == "glibc" else ()
+    c = ctypes.CDLL(None)
+    return [ctypes.c_void_p.in_dll(c, name) for name in names]
+
+
+def _open_nowhere() -> int:
+    """A C stream to the null device, for the life of the process."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    # A process may have been started without output, and those numbers must stay free.
+    descriptor = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(null)
+    open_stream = ctypes.CDLL(None).fdopen
+    open_stream.restype = ctypes.c_void_p
+    stream: int = open_stream(descriptor, b"w")
+    return stream
+
+
+_STREAMS, _NOWHERE = _c_streams(), _open_nowhere()
+_turn = threading.RLock()
+# A process that is forked must not begin with the streams of a moment in another thread.
+os.register_at_fork(
+    before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release
+)
+
+
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Send the process's file descriptors 1 and 2 to the null device.
+    """Let what C prints go nowhere.
 
-    PyBullet prints from C (its build time, URDF warnings), where Python's own redirection cannot
-    reach.
+    PyBullet prints from C (its build time, the links it merges), where Python's own redirection
+    cannot reach. The process's descriptors stay what they are: they belong to all threads, and to
+    the processes that any of them starts, and what those print meanwhile must arrive. So C is given
+    other streams. Only what C itself prints in another thread meanwhile goes nowhere, too.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    flush_c = ctypes.CDLL(None).fflush
-    flush_c(None)
-    saved: dict[int, int] = {}
-    for descriptor in (1, 2):
-        # A process may have been started without one of them, and its number must stay free.
-        with contextlib.suppress(OSError):
-            saved[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for descriptor in saved:
-            os.dup2(null, descriptor)
-        yield
-    finally:
-        # C keeps what it printed to a pipe in a buffer: empty it while it still goes nowhere.
-        flush_c(None)
-        for descriptor, copy in saved.items():
-            os.dup2(copy, descriptor)
-        for descriptor in (*saved.values(), null):
-            os.close(descriptor)
+    with _turn:
+        before = [stream.value for stream in _STREAMS]
+        for stream in _STREAMS:
+            stream.value = _NOWHERE
+        try:
+            yield
+        finally:
+            for stream, was in zip(_STREAMS, before, strict=True):
+                stream.value = was
 
 
 with _silence():

@@ -141,3 +141,68 @@ print("end")
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["before", "after", "end"]
+
+
+THREADS = """
+import os, subprocess, sys, threading
+import envs, gymnasium
+
+sys.setswitchinterval(1e-6)
+counts, made = {"word": 0, "started": 0, "forked": 0}, threading.Event()
+
+
+def make_some():
+    for _ in range(5):
+        gymnasium.make("bullet/Reach-v0").close()
+
+
+def talk():
+    os.write(1, b"word\\n")
+    os.write(2, b"word\\n")
+
+
+def start():
+    subprocess.run(["echo", "started"])
+
+
+def fork():
+    child = os.fork()
+    if not child:
+        gymnasium.make("bullet/Reach-v0").close()
+        os.write(1, b"forked\\n")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def go_on(what, name):
+    while not made.is_set() or not counts[name]:
+        what()
+        counts[name] += 1
+
+
+makers = [threading.Thread(target=make_some) for _ in range(2)]
+others = [
+    threading.Thread(target=go_on, args=pair) for pair in zip((talk, start, fork), counts)
+]
+for thread in makers + others:
+    thread.start()
+for thread in makers:
+    thread.join()
+made.set()
+for thread in others:
+    thread.join()
+print("end", *counts.values())
+print("end", file=sys.stderr)
+"""
+
+
+def test_whatever_is_printed_while_threads_make_environments_arrives():
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    out, err = done.stdout.split(), done.stderr.split()
+    words, started, forked = map(int, out[-3:])
+    assert out.count("word") == err.count("word") == words
+    assert (out.count("started"), out.count("forked")) == (started, forked)
+    # And nothing of PyBullet's.
+    assert (len(out), len(err)) == (words + started + forked + 4, words + 1)
