@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import inspect
 import math
+import pickle
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from envs.choices import check_choice
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.robots import ROBOTS, Robot
-from envs.simulation import CONTROL_PERIOD, Camera, Simulation
+from envs.simulation import CONTROL_PERIOD, Camera, InSimulationError, Simulation
 from envs.tasks import TASK_TYPES, Task
 from envs.tasks.loose_body import LARGEST
 from envs.tasks.task import Distances, Goals
@@ -45,6 +47,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     An episode terminates when the goal is reached. Truncating it is the business of gymnasium's
     `TimeLimit`, which `gymnasium.make` adds.
 
+    `copy` and `pickle` give an environment with a simulation of its own, which continues bit for
+    bit as this one would. It is made with the same arguments and brought to the same state as
+    :meth:`restore` does it. Public attributes, the task's `threshold` and what a subclass adds come
+    along; what else was set on the robot or the task afterwards does not.
+
     Args:
         robot: The robot; it belongs to this environment alone.
         task: The task; it belongs to this environment alone.
@@ -67,8 +74,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     Raises:
         ValueError: `reward`, `observation` or `render_mode` is unknown, a number of pixels is
-            not whole or not positive, a camera is not one, a noise or the latency is invalid, or
-            the task needs a gripper and the robot does not open and close one.
+            not whole or not positive, a camera is not one, a noise or the latency is invalid, the
+            task needs a gripper and the robot does not open and close one, or robot or task are in
+            another environment.
         RuntimeError: `render_mode="human"` without a display.
     """
 
@@ -94,6 +102,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         action_latency: Range = 0,
         observation_noise: Range = 0.0,
     ) -> None:
+        before = set(vars(self))
         check_choice("reward", reward, REWARDS)
         check_choice("observation", observation, OBSERVATIONS)
         check_choice("render_mode", render_mode, (None, *RENDER_MODES))
@@ -109,6 +118,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 f"{type(task).__name__} needs a robot that opens and closes its gripper, "
                 f"such as Panda(gripper=True)"
             )
+        self._unloaded = _keep_unloaded(robot, task)
         self.robot = robot
         self.task = task
         self.reward = reward
@@ -156,6 +166,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             if any(map(any, disturbances.values()))
             else None
         )
+        self._disturbances = disturbances
         self._ranges = {name: list(ends) for name, ends in task.given.items()}
         if self._disturbance is not None:
             self._ranges |= {name: list(ends) for name, ends in disturbances.items()}
@@ -173,6 +184,48 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._actions: list[list[float]] = []
         self._running = False
         self._due = 0.0
+        # Spaces have generators of their own.
+        self._made = {*vars(self), "_made"} - before - {"action_space", "observation_space"}
+
+    def __copy__(self) -> ManipulationEnv:
+        """Copy deeply: a shallow copy would step the same simulation."""
+        return copy.deepcopy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how `copy` and `pickle` make another environment in the same state.
+
+        Raises:
+            RuntimeError: The environment is closed.
+            TypeError: It has a window, or its robot or its task cannot be copied.
+        """
+        self._check_open()
+        if self.render_mode == "human":
+            raise TypeError("an environment with a window cannot be copied or pickled")
+        if isinstance(self._unloaded, Exception):
+            names = f"{type(self.robot).__name__} and {type(self.task).__name__}"
+            raise TypeError(f"{names} cannot be copied or pickled: {self._unloaded}")
+        arguments = {
+            "reward": self.reward,
+            "observation": self.observation,
+            "pixels_size": self.pixels_size,
+            "pixels_camera": self.pixels_camera,
+            "render_mode": self.render_mode,
+            "render_width": self.render_width,
+            "render_height": self.render_height,
+            "camera": self.camera,
+            **self._disturbances,
+        }
+        # Generators are made when they are first wanted, and a copy's would be others.
+        _ = self.np_random, self.action_space.np_random
+        added = {name: value for name, value in vars(self).items() if name not in self._made}
+        state = {"threshold": self.task.threshold, "snapshot": self.snapshot(), "added": added}
+        return _make_again, (type(self), *self._unloaded, arguments), state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Bring a copy to the state of the original."""
+        self.task.threshold = state["threshold"]
+        self.restore(state["snapshot"])
+        vars(self).update(state["added"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -366,7 +419,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if _digest(state) != data["digest"]:
             raise RuntimeError(
                 "simulating the snapshot's actions again led to another state; was it taken with "
-                "another version of PyBullet or of this code, or on another kind of machine?"
+                "another version of PyBullet or of this code, or on another kind of machine, or "
+                "does the task have another source of chance than the generator?"
             )
         self._running = data["running"]
         return self._seen(state)
@@ -497,6 +551,29 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if not data["started"] and (actions or data["running"]):
             raise ValueError("a snapshot from before the first reset holds no episode")
         return generator, actions
+
+
+def _keep_unloaded(robot: Robot, task: Task) -> tuple[Robot, Task] | Exception:
+    """Copies to make another environment of, or why there are none."""
+    try:
+        return copy.deepcopy((robot, task))
+    except InSimulationError as error:
+        raise ValueError(
+            "a robot and a task belong to one environment alone, and one of these is in another: "
+            "make new ones"
+        ) from error
+    except (TypeError, pickle.PicklingError) as error:
+        # They can be used all the same.
+        return error
+
+
+def _make_again(
+    kind: type[ManipulationEnv], robot: Robot, task: Task, arguments: Mapping[str, Any]
+) -> ManipulationEnv:
+    # A subclass may take other arguments; what it adds comes with the state.
+    env = kind.__new__(kind)
+    ManipulationEnv.__init__(env, robot, task, **arguments)
+    return env
 
 
 def make(

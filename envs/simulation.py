@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
@@ -176,6 +176,10 @@ def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
+class InSimulationError(TypeError):
+    """What is in a simulation cannot be copied or pickled by itself; its environment can."""
+
+
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
@@ -234,6 +238,16 @@ class Simulation:
                 self._await_frame()
                 for feature in features:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: the copy would be the same server.
+
+        Raises:
+            InSimulationError: Always.
+        """
+        raise InSimulationError(
+            "a simulation, and what is in one, cannot be copied or pickled: copy its environment"
+        )
 
     @property
     def closed(self) -> bool:

@@ -45,10 +45,15 @@ def test_the_restored_environment_goes_on_as_the_other(names):
     expected.reset()
     snapshot = expected.unwrapped.restore(names["json"].loads(names["text"]))
     assert np.array_equal(names["observation"]["observation"], snapshot["observation"])
+    names["other"].unwrapped.restore(names["json"].loads(names["text"]))
     action = np.array([0.5, 0.0, 0.5], np.float32)
     steps = [env.step(action)[0]["observation"] for env in (expected, names["other"])]
     assert np.array_equal(*steps)
     expected.close()
+
+
+def test_the_twin_goes_on_as_the_other(names):
+    assert np.array_equal(names["after"]["observation"], names["twins_after"]["observation"])
 
 
 def test_the_flat_observations_are_one_array_in_the_order_of_the_text(names):
