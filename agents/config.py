@@ -108,7 +108,7 @@ class RunConfig:
     def _check_ranges(self, name: str, ranges: Mapping[str, Any]) -> None:
         try:
             envs.check_ranges(self.env, ranges)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigError(f"{name}: {error}") from error
         # JSON knows no tuples, and a run that was read again must be equal to itself.
         given = getattr(self, name).items()

@@ -180,6 +180,10 @@ class InSimulationError(TypeError):
     """What is in a simulation cannot be copied or pickled by itself; its environment can."""
 
 
+class LoadError(ValueError):
+    """A file of a body is missing, or PyBullet cannot read it."""
+
+
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
@@ -189,7 +193,8 @@ class Simulation:
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
-        RuntimeError: `window` is asked for and none can be opened.
+        RuntimeError: `window` is asked for and none can be opened, or the process has as many
+            simulations as PyBullet allows.
     """
 
     def __init__(
@@ -274,13 +279,16 @@ class Simulation:
 
         Returns:
             The body.
+
+        Raises:
+            LoadError: There is no such file, or PyBullet cannot read it.
         """
-        path = Path(pybullet_data.getDataPath()) / file_name
+        path = _existing(file_name)
         # Links that cannot move against each other cost as much time as those that can.
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with self._loadable(path) as file, _silence():
+        with self._loadable(path) as file, _reading(path), _silence():
             body: int = pybullet.loadURDF(
                 str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
@@ -301,10 +309,16 @@ class Simulation:
 
         Returns:
             The body.
+
+        Raises:
+            LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
         """
-        path = str(Path(pybullet_data.getDataPath()) / file_name)
-        with _silence():
-            body: int = pybullet.loadSDF(path, physicsClientId=self._client)[0]
+        path = _existing(file_name)
+        with _reading(path), _silence():
+            bodies = pybullet.loadSDF(str(path), physicsClientId=self._client)
+        if len(bodies) != 1:
+            raise LoadError(f"{path} must hold one body, and holds {len(bodies)}")
+        body: int = bodies[0]
         # Bodies are moved by their base's centre of mass, which an SDF puts where it should be if
         # the base were at the origin.
         centre, turn = pybullet.getBasePositionAndOrientation(body, self._client)
@@ -810,17 +824,40 @@ class _Sketch(Simulation):
             yield coarse
 
 
-def _connect(window: tuple[int, int] | None) -> int:
-    if window is None:
-        with _silence():
-            client: int = pybullet.connect(pybullet.DIRECT)
-        return client
-    width, height = window
-    options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
+def _existing(file_name: str) -> Path:
+    path = Path(pybullet_data.getDataPath()) / file_name
+    # PyBullet ends the process where it finds a folder.
+    if not path.is_file():
+        raise LoadError(f"there is no file {path}")
+    return path
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
+        yield
+    except pybullet.error:
+        raise LoadError(f"PyBullet cannot read {path}, or a file that it names") from None
+
+
+def _connect(window: tuple[int, int] | None) -> int:
+    try:
+        if window is None:
+            with _silence():
+                client: int = pybullet.connect(pybullet.DIRECT)
+            return client
+        width, height = window
+        options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
         with _display(), _silence():
             client = pybullet.connect(pybullet.GUI, options=options)
-    except pybullet.error:
+    except pybullet.error as error:
+        if "maximum number" in str(error):
+            raise RuntimeError(
+                "PyBullet allows a process no more simulations: close environments that are no "
+                "longer needed"
+            ) from None
+        if window is None:
+            raise RuntimeError(f"PyBullet cannot start a simulation: {error}") from None
         raise RuntimeError("a process can have one window, and this one has it already") from None
     if client < 0:
         raise RuntimeError("PyBullet could not open its window")
