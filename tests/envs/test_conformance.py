@@ -139,7 +139,7 @@ def test_a_recorded_video_has_a_frame_for_every_step(tmp_path):
     for seed in range(2):
         env.reset(seed=seed)
         frames = [env.render()]
-        for _ in range(4):
+        for _ in range(8):
             env.step(np.array([0.0, 1.0, 1.0], np.float32))
             frames.append(env.render())
     env.close()
@@ -148,7 +148,9 @@ def test_a_recorded_video_has_a_frame_for_every_step(tmp_path):
     meta = next(reader)
     read = [np.frombuffer(frame, np.uint8).reshape(64, 96, 3) for frame in reader]
     assert meta["fps"] == 25
-    assert len(read) == 5
+    # Which browsers play; MoviePy writes another for an odd size.
+    assert meta["pix_fmt"].startswith("yuv420p")
+    assert len(read) == 9
     # The video is compressed, but nearer to its own frame than to the first.
     last = [np.abs(read[-1].astype(int) - frame).mean() for frame in (frames[-1], frames[0])]
     assert last[0] < 0.5 * last[1]
