@@ -142,7 +142,7 @@ class RunConfig:
     def _check_ranges(self, name: str, ranges: Mapping[str, Any]) -> None:
         try:
             envs.check_ranges(self.env, ranges)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigError(f"{name}: {error}") from error
 
     def _require_integer(self, name: str, minimum: int, maximum: int) -> None:

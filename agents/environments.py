@@ -108,7 +108,7 @@ def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> Sna
             **env_arguments(config, training=training),
             **render,
         )
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from error
     return SnapshotMonitor(env)
 

@@ -26,6 +26,27 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
     raise ValueError(f"{name} must be one of {listed}, got {value!r}{hint}")
 
 
+def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) -> None:
+    """Refuse keyword arguments that their owner does not take.
+
+    Args:
+        owner: Who takes them, for the message.
+        given: The keywords that were given.
+        keywords: Those that it takes.
+
+    Raises:
+        TypeError: A keyword is none of them, in words that those look for who can do without it.
+    """
+    keywords = tuple(keywords)
+    for name in given:
+        if name not in keywords:
+            listed = ", ".join(keywords) or "no keywords"
+            raise TypeError(
+                f"{owner} takes {listed}, got an unexpected keyword argument {name!r}"
+                f"{nearest_choice(name, keywords)}"
+            )
+
+
 def nearest_choice(value: object, choices: Iterable[str | None]) -> str:
     """The end of a refusal that asks for the choice nearest to a value; empty if none is near.
 

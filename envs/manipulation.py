@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import inspect
 import math
+import pickle
 import struct
 import time
 from collections.abc import Callable, Mapping
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import RenderCollection
 from numpy.typing import NDArray
 
-from envs.choices import check_choice
+from envs.choices import check_choice, check_keywords
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.registry import ROBOTS, TASK_TYPES, able_robots
 from envs.robots.robot import Robot
-from envs.simulation import CONTROL_PERIOD, Camera, Simulation
+from envs.simulation import (
+    CONTROL_PERIOD,
+    Camera,
+    InSimulationError,
+    LoadError,
+    Simulation,
+    Vector,
+)
 from envs.tasks.loose_body import LARGEST
 from envs.tasks.task import Distances, Goals, Task
 
@@ -34,9 +45,13 @@ Rendered: TypeAlias = NDArray[Any] | tuple[NDArray[np.uint8], NDArray[np.float32
 REWARDS = ("sparse", "dense")
 OBSERVATIONS = ("state", "pixels", "both")
 RENDER_MODES = ("rgb_array", "depth_array", "rgbd_tuple", "segmentation_array", "human")
+RENDER_LISTS: dict[str | None, str] = {
+    f"{mode}_list": mode for mode in RENDER_MODES if mode != "human"
+}
 SNAPSHOT_VERSION = 1
 
 _SINGLE = np.dtype(np.float32)
+_NOTHING = np.empty((), _SINGLE)
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -44,6 +59,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     An episode terminates when the goal is reached. Truncating it is the business of gymnasium's
     `TimeLimit`, which `gymnasium.make` adds.
+
+    `copy` and `pickle` give an environment with a simulation of its own, which continues bit for
+    bit as this one would. It is made with the same arguments and brought to the same state as
+    :meth:`restore` does it. Public attributes, the task's `threshold` and what a subclass adds come
+    along; what else was set on the robot or the task afterwards does not.
 
     Args:
         robot: The robot; it belongs to this environment alone.
@@ -67,9 +87,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     Raises:
         ValueError: `reward`, `observation` or `render_mode` is unknown, a number of pixels is
-            not whole or not positive, a camera is not one, a noise or the latency is invalid, or
-            the task needs a gripper and the robot does not open and close one.
-        RuntimeError: `render_mode="human"` without a display.
+            not whole or not positive, a camera is not one, a noise or the latency is invalid, the
+            task needs a gripper and the robot does not open and close one, or robot or task are in
+            another environment or lack a size or the threshold.
+        LoadError: A file that the robot or the task loads is missing or cannot be read.
+        RuntimeError: `render_mode="human"` without a display, or the process has as many
+            environments as PyBullet allows.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium declares it so)
@@ -94,6 +117,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         action_latency: Range = 0,
         observation_noise: Range = 0.0,
     ) -> None:
+        before = set(vars(self))
+        _check_parts(robot, task)
         check_choice("reward", reward, REWARDS)
         check_choice("observation", observation, OBSERVATIONS)
         check_choice("render_mode", render_mode, (None, *RENDER_MODES))
@@ -109,6 +134,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 f"{type(task).__name__} needs a robot that opens and closes its gripper, "
                 f"such as Panda(gripper=True)"
             )
+        self._unloaded = _keep_unloaded(robot, task)
         self.robot = robot
         self.task = task
         self.reward = reward
@@ -134,6 +160,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.pixels_size = pixels_size
         self.pixels_camera = _read_camera("pixels_camera", pixels_camera, task.pixels_camera)
         size, goal_size = robot.observation_size + task.observation_size, task.goal_size
+        self._goal_shape = (goal_size,)
         seen = robot.observation_size if observation == "pixels" else size
         parts: dict[str, spaces.Space[Any]] = {
             "observation": spaces.Box(-LARGEST, LARGEST, (seen,), np.float32),
@@ -156,6 +183,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             if any(map(any, disturbances.values()))
             else None
         )
+        self._disturbances = disturbances
         self._ranges = {name: list(ends) for name, ends in task.given.items()}
         if self._disturbance is not None:
             self._ranges |= {name: list(ends) for name, ends in disturbances.items()}
@@ -165,14 +193,61 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             sketch=observation != "state",
             window=(render_width, render_height) if human else None,
         )
-        robot.load(self._simulation)
-        task.load(self._simulation, robot)
+        for part, load in ((robot, robot.load), (task, partial(task.load, robot=robot))):
+            try:
+                load(self._simulation)
+            except LoadError as error:
+                self._simulation.close()
+                raise LoadError(f"{type(part).__name__} cannot be loaded: {error}") from error
         self._simulation.show(self.camera)
         self._goal: list[float] = []
+        self._asked: list[float] | None = None
         self._start: Mapping[str, Any] = {}
         self._actions: list[list[float]] = []
         self._running = False
         self._due = 0.0
+        # Spaces have generators of their own.
+        self._made = {*vars(self), "_made"} - before - {"action_space", "observation_space"}
+
+    def __copy__(self) -> ManipulationEnv:
+        """Copy deeply: a shallow copy would step the same simulation."""
+        return copy.deepcopy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how `copy` and `pickle` make another environment in the same state.
+
+        Raises:
+            RuntimeError: The environment is closed.
+            TypeError: It has a window, or its robot or its task cannot be copied.
+        """
+        self._check_open()
+        if self.render_mode == "human":
+            raise TypeError("an environment with a window cannot be copied or pickled")
+        if isinstance(self._unloaded, Exception):
+            names = f"{type(self.robot).__name__} and {type(self.task).__name__}"
+            raise TypeError(f"{names} cannot be copied or pickled: {self._unloaded}")
+        arguments = {
+            "reward": self.reward,
+            "observation": self.observation,
+            "pixels_size": self.pixels_size,
+            "pixels_camera": self.pixels_camera,
+            "render_mode": self.render_mode,
+            "render_width": self.render_width,
+            "render_height": self.render_height,
+            "camera": self.camera,
+            **self._disturbances,
+        }
+        # Generators are made when they are first wanted, and a copy's would be others.
+        _ = self.np_random, self.action_space.np_random
+        added = {name: value for name, value in vars(self).items() if name not in self._made}
+        state = {"threshold": self.task.threshold, "snapshot": self.snapshot(), "added": added}
+        return _make_again, (type(self), *self._unloaded, arguments), state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Bring a copy to the state of the original."""
+        self.task.threshold = state["threshold"]
+        self.restore(state["snapshot"])
+        vars(self).update(state["added"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -181,21 +256,24 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Args:
             seed: Restarts the generator that goals are drawn from; None goes on with it.
-            options: There are none.
+            options: `{"goal": goal}` asks for a goal, which must be one that the task might draw.
+                With the same seed, all else is then as it would be with a goal that is drawn, but
+                for objects that would start at the goal.
 
         Returns:
             The first observation, and a dictionary with `is_success`.
 
         Raises:
             RuntimeError: The environment is closed.
-            ValueError: `options` is not empty.
+            ValueError: `options` holds anything else, or the task cannot draw the goal; nothing has
+                changed. Or, in the first episode, robot or task do not give what they say.
         """
         self._check_open()
-        if options:
-            raise ValueError(f"reset takes no options, got {options!r}")
+        goal = self._read_options(options) if options else None
         super().reset(seed=seed)
-        self._begin_episode()
-        state = self._read()
+        first, self._running = not self._goal, False
+        self._begin_episode(goal)
+        state = self._read(check=first)
         self._running = True
         _, reached = self._judge(state["achieved_goal"].tolist(), self._goal)
         return self._seen(state), {"is_success": bool(reached)}
@@ -250,8 +328,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Returns:
             Shape (...).
+
+        Raises:
+            ValueError: Goals are not as long as this task's, or not as many as each other.
         """
-        reward, _ = self._judge(np.asarray(achieved_goal), np.asarray(desired_goal))
+        reward, _ = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reward, np.float32)[()]
 
     def compute_terminated(
@@ -269,8 +350,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Returns:
             Shape (...).
+
+        Raises:
+            ValueError: Goals are not as long as this task's, or not as many as each other.
         """
-        _, reached = self._judge(np.asarray(achieved_goal), np.asarray(desired_goal))
+        _, reached = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reached, np.bool_)[()]
 
     def render(self) -> Rendered | None:
@@ -329,6 +413,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "started": started,
             "running": self._running,
             "digest": _digest(self._read()) if started else "",
+            # Only where one was asked for.
+            **({} if self._asked is None else {"goal": list(self._asked)}),
         }
 
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
@@ -351,14 +437,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             ValueError: The snapshot is malformed or of another environment. Nothing has changed.
         """
         self._check_open()
-        generator, actions = self._check_snapshot(data)
+        generator, actions, goal = self._check_snapshot(data)
         self.np_random = generator
         self._running = False
         if not data["started"]:
-            self._goal, self._actions = [], []
+            self._goal, self._actions, self._asked = [], [], None
             return None
-        self._begin_episode()
-        state = self._read()
+        self._begin_episode(goal)
+        state = self._read(check=True)
         for entries in actions:
             self._advance(entries)
             state = self._read()
@@ -366,17 +452,31 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if _digest(state) != data["digest"]:
             raise RuntimeError(
                 "simulating the snapshot's actions again led to another state; was it taken with "
-                "another version of PyBullet or of this code, or on another kind of machine?"
+                "another version of PyBullet or of this code, or on another kind of machine, or "
+                "does the task have another source of chance than the generator?"
             )
         self._running = data["running"]
         return self._seen(state)
 
-    def _begin_episode(self) -> None:
+    def _begin_episode(self, goal: list[float] | None) -> None:
         self._start = self.np_random.bit_generator.state
-        self._actions = []
+        self._actions, self._asked = [], goal
         self.robot.reset()
         self._simulation.clear_contacts()
-        self._goal = np.array(self.task.reset(self.np_random), np.float32).tolist()
+        drawn = (
+            self.task.reset(self.np_random)
+            if goal is None
+            else self.task.reset(self.np_random, self.task.read_goal(goal))
+        )
+        try:
+            entries = np.array(drawn, _SINGLE)
+        except (TypeError, ValueError):
+            entries = _NOTHING
+        self._goal = entries.tolist()
+        if entries.shape != self._goal_shape or not all(map(math.isfinite, self._goal)):
+            self._goal = []
+            size = self.task.goal_size
+            raise _bad_part(self.task, "reset", size, "goal_size", drawn)
         if self._disturbance is not None:
             self._disturbance.begin(self.np_random)
 
@@ -386,12 +486,19 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.act(entries)
         self._simulation.step()
 
-    def _read(self) -> Observation:
+    def _read(self, check: bool = False) -> Observation:
         """The observation with all that robot and task tell, whatever the agent sees of it."""
         robot, task = self.robot.observe(), self.task.observe()
+        achieved_goal = self.task.achieved_goal()
+        if check:
+            self._check_read(robot, task, achieved_goal)
         # To make an array of a sequence of numbers takes numpy three times as long.
         entries = np.empty(self._entries, _SINGLE)
-        self._fill(entries, 0, *robot, *task, *self.task.achieved_goal(), *self._goal)
+        try:
+            self._fill(entries, 0, *robot, *task, *achieved_goal, *self._goal)
+        except (TypeError, struct.error):
+            self._check_read(robot, task, achieved_goal)
+            raise
         seen, achieved, desired = self._parts
         state = {
             "observation": entries[seen],
@@ -421,6 +528,65 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         distance = self.task.distance(achieved, desired)
         reached = distance < self.task.threshold
         return -distance if self.reward == "dense" else reached - 1.0, reached
+
+    def _check_read(self, robot: Vector, task: Vector, achieved_goal: Vector) -> None:
+        """Refuse to go on with a robot or a task that does not give what it says."""
+        parts = (
+            (self.robot, "observe", "observation_size", robot),
+            (self.task, "observe", "observation_size", task),
+            (self.task, "achieved_goal", "goal_size", achieved_goal),
+        )
+        for part, method, name, given in parts:
+            size = getattr(part, name)
+            try:
+                good = len(given) == size and all(map(math.isfinite, given))
+            except TypeError:
+                good = False
+            if not good:
+                self._goal = []
+                raise _bad_part(part, method, size, name, given)
+
+    def _check_goals(
+        self, achieved_goal: object, desired_goal: object
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Goals as arrays, or ValueError."""
+        achieved, desired = np.asarray(achieved_goal), np.asarray(desired_goal)
+        for goal in (achieved, desired):
+            if goal.shape[-1:] != self._goal_shape or goal.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"a goal of {type(self.task).__name__} is {self._goal_shape[0]} numbers, "
+                    f"got {goal.dtype} of shape {goal.shape}"
+                )
+        if achieved.shape != desired.shape:
+            try:
+                np.broadcast_shapes(achieved.shape, desired.shape)
+            except ValueError:
+                raise ValueError(
+                    f"as many goals must be achieved as desired, got {achieved.shape} and "
+                    f"{desired.shape}"
+                ) from None
+        return achieved, desired
+
+    def _read_options(self, options: object) -> list[float]:
+        if not isinstance(options, Mapping) or set(options) != {"goal"}:
+            raise ValueError(f"reset's options are {{'goal': goal}} or none, got {options!r}")
+        return self._read_goal(options["goal"])
+
+    def _read_goal(self, given: object) -> list[float]:
+        """A goal that was asked for as the numbers that the task takes, or ValueError."""
+        try:
+            array = np.asarray(given)
+        except ValueError:
+            array = _NOTHING
+        good = array.shape == self._goal_shape and array.dtype.kind in "fiu"
+        if not good or not np.isfinite(array).all():
+            raise ValueError(
+                f"a goal of {type(self.task).__name__} is {self._goal_shape[0]} finite numbers, "
+                f"got {given!r}"
+            )
+        goal: list[float] = array.astype(np.float64).tolist()
+        self.task.read_goal(goal)
+        return goal
 
     def _identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {
@@ -466,8 +632,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _check_snapshot(
         self, data: Mapping[str, Any]
-    ) -> tuple[np.random.Generator, list[list[float]]]:
-        """The generator and the actions in a snapshot, or ValueError."""
+    ) -> tuple[np.random.Generator, list[list[float]], list[float] | None]:
+        """The generator, the actions and the goal asked for in a snapshot, or ValueError."""
         if not isinstance(data, Mapping):
             raise ValueError(f"a snapshot is a mapping, got {type(data).__name__}")
         if data.get("version") != SNAPSHOT_VERSION:
@@ -475,8 +641,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 f"a snapshot of version {SNAPSHOT_VERSION} is needed, got {data.get('version')!r}"
             )
         expected = self.snapshot()
-        if data.keys() != expected.keys():
-            raise ValueError(f"a snapshot holds {sorted(expected)}, got {sorted(data)}")
+        keys = expected.keys() - {"goal"}
+        if data.keys() - {"goal"} != keys:
+            raise ValueError(f"a snapshot holds {sorted(keys)}, got {sorted(data)}")
         if data["environment"] != expected["environment"]:
             raise ValueError(
                 f"the snapshot is of {data['environment']}, this is {expected['environment']}"
@@ -494,29 +661,85 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if not isinstance(data["actions"], list):
             raise ValueError(f"a snapshot's 'actions' is a list, got {data['actions']!r}")
         actions = [self._check_action(entries) for entries in data["actions"]]
-        if not data["started"] and (actions or data["running"]):
+        if not data["started"] and (actions or data["running"] or "goal" in data):
             raise ValueError("a snapshot from before the first reset holds no episode")
-        return generator, actions
+        return generator, actions, self._read_goal(data["goal"]) if "goal" in data else None
+
+
+def _check_parts(robot: Robot, task: Task) -> None:
+    for part, kind in ((robot, Robot), (task, Task)):
+        if not isinstance(part, kind):
+            article = kind.__name__.lower()
+            raise ValueError(f"a {article} is an envs.{kind.__name__}, got {part!r}")
+    sizes = (
+        (robot, "action_size", 1),
+        (robot, "observation_size", 0),
+        (task, "observation_size", 0),
+        (task, "goal_size", 1),
+    )
+    for owner, name, least in sizes:
+        size = getattr(owner, name, None)
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < least:
+            raise ValueError(
+                f"{type(owner).__name__}.{name} is a whole number, at least {least}, got {size!r}"
+            )
+    threshold = getattr(task, "threshold", None)
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not float(threshold) > 0.0:
+        raise ValueError(f"{type(task).__name__}.threshold is a positive number, got {threshold!r}")
+
+
+def _bad_part(part: object, method: str, size: int, name: str, given: object) -> ValueError:
+    return ValueError(
+        f"{type(part).__name__}.{method} must return {size} finite numbers, as {name} says, "
+        f"got {given!r}"
+    )
+
+
+def _keep_unloaded(robot: Robot, task: Task) -> tuple[Robot, Task] | Exception:
+    """Copies to make another environment of, or why there are none."""
+    try:
+        return copy.deepcopy((robot, task))
+    except InSimulationError as error:
+        raise ValueError(
+            "a robot and a task belong to one environment alone, and one of these is in another: "
+            "make new ones"
+        ) from error
+    except (TypeError, pickle.PicklingError) as error:
+        # They can be used all the same.
+        return error
+
+
+def _make_again(
+    kind: type[ManipulationEnv], robot: Robot, task: Task, arguments: Mapping[str, Any]
+) -> ManipulationEnv:
+    # A subclass may take other arguments; what it adds comes with the state.
+    env = kind.__new__(kind)
+    ManipulationEnv.__init__(env, robot, task, **arguments)
+    return env
 
 
 def make(
     task: str,
     robot: str = "panda",
     control: Literal["ee", "joints"] = "ee",
+    render_mode: str | None = None,
     **kwargs: Any,  # noqa: ANN401 (those of ManipulationEnv)
-) -> ManipulationEnv:
+) -> gym.Env[Observation, NDArray[np.float32]]:
     """Make an environment from names; every registered id comes here.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.
         robot: Name of the robot, a key of `ROBOTS`.
         control: What an action displaces: `"ee"`, the end effector, or `"joints"`.
-        **kwargs: Those of :class:`ManipulationEnv`, and what the task's `quantities` name.
+        render_mode: One of :class:`ManipulationEnv`, or one that returns an image with `_list`
+            after it, for all images since the last call.
+        **kwargs: The others of :class:`ManipulationEnv`, and what the task's `quantities` name.
 
     Returns:
-        The environment.
+        The environment, for lists of images in gymnasium's `RenderCollection`.
 
     Raises:
+        TypeError: A keyword is unknown.
         ValueError: A name is unknown, a value invalid, or the robot cannot do the task.
     """
     check_choice("task", task, tuple(TASK_TYPES))
@@ -530,12 +753,14 @@ def make(
             f"{task!r} can be done by {robots}, and {robot!r} can do {tasks}"
         )
     valid = (*task_type.quantities, "robot", "control", *_ARGUMENTS)
-    for name in kwargs:
-        check_choice(f"an argument of {task_type.__name__}", name, valid)
+    check_keywords(task_type.__name__, kwargs, valid)
+    check_choice("render_mode", render_mode, (None, *RENDER_MODES, *RENDER_LISTS))
+    kwargs["render_mode"] = RENDER_LISTS.get(render_mode, render_mode)
     ranges = {name: kwargs.pop(name) for name in task_type.quantities if name in kwargs}
-    return ManipulationEnv(
+    env = ManipulationEnv(
         robot_type(control, gripper=task_type.needs_gripper), task_type(**ranges), **kwargs
     )
+    return RenderCollection(env) if render_mode in RENDER_LISTS else env
 
 
 def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:
@@ -562,7 +787,8 @@ def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
         ranges: Keywords of the task's `quantities` and of `DISTURBANCES`.
 
     Raises:
-        ValueError: The task or a keyword is unknown, or a value invalid.
+        TypeError: A keyword is unknown.
+        ValueError: The task is unknown, or a value invalid.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     task_type = TASK_TYPES[task]

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.choices import nearest_choice
+from envs.choices import check_keywords
 
 Range: TypeAlias = float | Sequence[float]
 """As a user writes it: a number, or a pair (low, high) that is drawn from in every episode."""
@@ -93,13 +93,10 @@ def read_ranges(
         Of every quantity where it lies.
 
     Raises:
-        ValueError: A keyword is unknown or a value invalid.
+        TypeError: A keyword is unknown.
+        ValueError: A value is invalid.
     """
-    for name in given:
-        if name not in quantities:
-            listed = ", ".join(quantities) or "no keywords"
-            hint = nearest_choice(name, quantities)
-            raise ValueError(f"{owner} takes {listed}, got {name!r}{hint}")
+    check_keywords(owner, given, quantities)
     return {
         name: quantity.read(name, given[name]) if name in given else quantity.default
         for name, quantity in quantities.items()
@@ -165,7 +162,7 @@ def draw_fit(
         A goal and a start that fit.
 
     Raises:
-        RuntimeError: None do, which :func:`check_room` is there to prevent.
+        RuntimeError: None do, which :func:`check_room` is there to prevent where goals are drawn.
     """
     for _ in range(_MOST_GOALS):
         goal = draw_goal()
@@ -173,7 +170,7 @@ def draw_fit(
             start = draw_start()
             if fits(start, goal):
                 return goal, start
-    raise RuntimeError("no placement was valid: the ranges leave no room")
+    raise RuntimeError("no placement was valid: the ranges, or the goal asked for, leave no room")
 
 
 def check_room(

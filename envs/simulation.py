@@ -11,51 +11,72 @@ import ctypes
 import fcntl
 import math
 import os
+import platform
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.picture import FIELD_OF_VIEW, Marker, Picture, Segment
+from envs.picture import FIELD_OF_VIEW, Light, Marker, Picture, Segment
+
+
+def _c_streams() -> list[ctypes.c_void_p]:
+    """C's variables `stdout` and `stderr`, where they can be assigned to; else none."""
+    if sys.platform == "darwin":
+        names: tuple[str, ...] = ("__stdoutp", "__stderrp")
+    else:
+        names = ("stdout", "stderr") if platform.libc_ver()[0] == "glibc" else ()
+    c = ctypes.CDLL(None)
+    return [ctypes.c_void_p.in_dll(c, name) for name in names]
+
+
+def _open_nowhere() -> int:
+    """A C stream to the null device, for the life of the process."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    # A process may have been started without output, and those numbers must stay free.
+    descriptor = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(null)
+    open_stream = ctypes.CDLL(None).fdopen
+    open_stream.restype = ctypes.c_void_p
+    stream: int = open_stream(descriptor, b"w")
+    return stream
+
+
+_STREAMS, _NOWHERE = _c_streams(), _open_nowhere()
+_turn = threading.RLock()
+# A process that is forked must not begin with the streams of a moment in another thread.
+os.register_at_fork(
+    before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release
+)
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Send the process's file descriptors 1 and 2 to the null device.
+    """Let what C prints go nowhere.
 
-    PyBullet prints from C (its build time, URDF warnings), where Python's own redirection cannot
-    reach.
+    PyBullet prints from C (its build time, the links it merges), where Python's own redirection
+    cannot reach. The process's descriptors stay what they are: they belong to all threads, and to
+    the processes that any of them starts, and what those print meanwhile must arrive. So C is given
+    other streams. Only what C itself prints in another thread meanwhile goes nowhere, too.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    flush_c = ctypes.CDLL(None).fflush
-    flush_c(None)
-    saved: dict[int, int] = {}
-    for descriptor in (1, 2):
-        # A process may have been started without one of them, and its number must stay free.
-        with contextlib.suppress(OSError):
-            saved[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for descriptor in saved:
-            os.dup2(null, descriptor)
-        yield
-    finally:
-        # C keeps what it printed to a pipe in a buffer: empty it while it still goes nowhere.
-        flush_c(None)
-        for descriptor, copy in saved.items():
-            os.dup2(copy, descriptor)
-        for descriptor in (*saved.values(), null):
-            os.close(descriptor)
+    with _turn:
+        before = [stream.value for stream in _STREAMS]
+        for stream in _STREAMS:
+            stream.value = _NOWHERE
+        try:
+            yield
+        finally:
+            for stream, was in zip(_STREAMS, before, strict=True):
+                stream.value = was
 
 
 with _silence():
@@ -116,6 +137,13 @@ IK_RESIDUAL = 1e-4
 _MOVABLE, _STATIC, _ROBOT = 1, 2, 64
 
 _NEAR, _FAR = 0.1, 10.0
+
+# Where light comes from, and the ball that it is to make shadows in: all that the arms reach.
+_LIGHT_DIRECTION: Vector = (1.0, -0.6, 2.2)
+_LIGHT_DISTANCE = 8.0
+_LIT: Vector = (-0.25, 0.0, 0.3)
+_LIT_RADIUS = 1.4
+
 _CLOSER = 0.55
 """Share of a camera's distance at which the window's is.
 
@@ -142,8 +170,8 @@ class Camera:
         ValueError: A field is not what it should be, or the distance is not positive.
     """
 
-    target: tuple[float, float, float] = (-0.25, 0.0, 0.22)
-    distance: float = 1.35
+    target: tuple[float, float, float] = (-0.3, 0.0, 0.44)
+    distance: float = 1.75
     yaw: float = 48.0
     pitch: float = -24.0
 
@@ -164,6 +192,14 @@ def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
+class InSimulationError(TypeError):
+    """What is in a simulation cannot be copied or pickled by itself; its environment can."""
+
+
+class LoadError(ValueError):
+    """A file of a body is missing, or PyBullet cannot read it."""
+
+
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
@@ -173,7 +209,8 @@ class Simulation:
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
-        RuntimeError: `window` is asked for and none can be opened.
+        RuntimeError: `window` is asked for and none can be opened, or the process has as many
+            simulations as PyBullet allows.
     """
 
     def __init__(
@@ -225,6 +262,16 @@ class Simulation:
                 for feature in features:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: the copy would be the same server.
+
+        Raises:
+            InSimulationError: Always.
+        """
+        raise InSimulationError(
+            "a simulation, and what is in one, cannot be copied or pickled: copy its environment"
+        )
+
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called, or the window was closed."""
@@ -250,13 +297,16 @@ class Simulation:
 
         Returns:
             The body.
+
+        Raises:
+            LoadError: There is no such file, or PyBullet cannot read it.
         """
-        path = Path(pybullet_data.getDataPath()) / file_name
+        path = _existing(file_name)
         # Links that cannot move against each other cost as much time as those that can.
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with self._loadable(path) as file, _silence():
+        with self._loadable(path) as file, _reading(path), _silence():
             body: int = pybullet.loadURDF(
                 str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
@@ -277,10 +327,16 @@ class Simulation:
 
         Returns:
             The body.
+
+        Raises:
+            LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
         """
-        path = str(Path(pybullet_data.getDataPath()) / file_name)
-        with _silence():
-            body: int = pybullet.loadSDF(path, physicsClientId=self._client)[0]
+        path = _existing(file_name)
+        with _reading(path), _silence():
+            bodies = pybullet.loadSDF(str(path), physicsClientId=self._client)
+        if len(bodies) != 1:
+            raise LoadError(f"{path} must hold one body, and holds {len(bodies)}")
+        body: int = bodies[0]
         # Bodies are moved by their base's centre of mass, which an SDF puts where it should be if
         # the base were at the origin.
         centre, turn = pybullet.getBasePositionAndOrientation(body, self._client)
@@ -585,8 +641,8 @@ class Simulation:
             targets: Angle in radians, or offset in metres, of each.
             forces: Greatest torque in N·m, or force in N, of each.
         """
-        # PyBullet takes a third of the call's time to look up keywords. In each physics step it lets
-        # a motor give as much impulse as its force would in all of them.
+        # PyBullet takes a third of the call's time to look up keywords. In each physics step it
+        # lets a motor give as much impulse as its force would in all of them.
         count = len(joints)
         forces = [force / SUBSTEPS for force in forces]
         pybullet.setJointMotorControlArray(
@@ -703,7 +759,7 @@ class Simulation:
             camera: Where to look from.
             width: Of the picture, in pixels.
             height: Of the picture, in pixels.
-            shadow: Whether bodies cast one, which takes about as long as everything else.
+            shadow: Whether bodies cast one in a frame, which takes as long as everything else.
 
         Returns:
             What the camera sees.
@@ -717,30 +773,50 @@ class Simulation:
             height,
             view,
             projection,
-            lightDirection=(1.0, -0.6, 2.2),
-            lightDistance=8.0,
+            lightDirection=_LIGHT_DIRECTION,
             lightAmbientCoeff=0.52,
             lightDiffuseCoeff=0.46,
             lightSpecularCoeff=0.1,
-            shadow=int(shadow),
+            shadow=0,
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
-        # PyBullet's depth is 0 at the near end of what it draws and 1 at the far end; where it
-        # draws nothing, the body is -1.
-        depth = np.asarray(depth, np.float32).reshape(height, width)
+        # Where PyBullet draws nothing, the body is -1.
+        metres = _metres(depth, (height, width), _NEAR, _FAR)
         bodies = np.asarray(bodies, np.int32).reshape(height, width)
         segments = np.full(max(self._segments, default=-1) + 2, Segment.BACKGROUND, np.int32)
         for body, segment in self._segments.items():
             segments[body] = segment
         return Picture(
             np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3].copy(),
-            np.where(bodies < 0, np.float32(_FAR), _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * depth)),
+            np.where(bodies < 0, np.float32(_FAR), metres),
             segments[bodies],
             np.reshape(view, (4, 4)),
             camera.distance,
             tuple(self._markers),
+            self._light(height) if shadow else None,
         )
+
+    def _light(self, size: int) -> Light:
+        length = math.hypot(*_LIGHT_DIRECTION)
+        position = [
+            at + _LIGHT_DISTANCE * along / length
+            for at, along in zip(_LIT, _LIGHT_DIRECTION, strict=True)
+        ]
+        view = pybullet.computeViewMatrix(position, _LIT, (0.0, 1.0, 0.0))
+        angle = math.degrees(2.0 * math.atan(_LIT_RADIUS / _LIGHT_DISTANCE))
+        near, far = _LIGHT_DISTANCE - 2.5, _LIGHT_DISTANCE + 2.5
+        depth = pybullet.getCameraImage(
+            size,
+            size,
+            view,
+            pybullet.computeProjectionMatrixFOV(angle, 1.0, near, far),
+            shadow=0,
+            renderer=pybullet.ER_TINY_RENDERER,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            physicsClientId=self._client,
+        )[3]
+        return Light(np.reshape(view, (4, 4)), angle, _metres(depth, (size, size), near, far))
 
     def sketch(self, camera: Camera, size: int) -> NDArray[np.uint8]:
         """Draw the bodies coarsely and fast; needs no display and no `visuals`, but a `sketch`.
@@ -761,6 +837,13 @@ class Simulation:
             sketch.place_joints(self._twins[body], joints, self.joint_positions(body, joints))
         # At this size a shadow would be a pattern of stripes.
         return sketch.picture(camera, size, size, shadow=False).colours
+
+
+def _metres(depth: object, shape: tuple[int, int], near: float, far: float) -> NDArray[np.float32]:
+    # PyBullet's depth is 0 at the near end of what it draws and 1 at the far end.
+    share = np.asarray(depth, np.float32).reshape(shape)
+    metres: NDArray[np.float32] = far * near / (far - (far - near) * share)
+    return metres
 
 
 class _Sketch(Simulation):
@@ -793,17 +876,40 @@ class _Sketch(Simulation):
             yield coarse
 
 
-def _connect(window: tuple[int, int] | None) -> int:
-    if window is None:
-        with _silence():
-            client: int = pybullet.connect(pybullet.DIRECT)
-        return client
-    width, height = window
-    options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
+def _existing(file_name: str) -> Path:
+    path = Path(pybullet_data.getDataPath()) / file_name
+    # PyBullet ends the process where it finds a folder.
+    if not path.is_file():
+        raise LoadError(f"there is no file {path}")
+    return path
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
+        yield
+    except pybullet.error:
+        raise LoadError(f"PyBullet cannot read {path}, or a file that it names") from None
+
+
+def _connect(window: tuple[int, int] | None) -> int:
+    try:
+        if window is None:
+            with _silence():
+                client: int = pybullet.connect(pybullet.DIRECT)
+            return client
+        width, height = window
+        options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
         with _display(), _silence():
             client = pybullet.connect(pybullet.GUI, options=options)
-    except pybullet.error:
+    except pybullet.error as error:
+        if "maximum number" in str(error):
+            raise RuntimeError(
+                "PyBullet allows a process no more simulations: close environments that are no "
+                "longer needed"
+            ) from None
+        if window is None:
+            raise RuntimeError(f"PyBullet cannot start a simulation: {error}") from None
         raise RuntimeError("a process can have one window, and this one has it already") from None
     if client < 0:
         raise RuntimeError("PyBullet could not open its window")

@@ -12,7 +12,7 @@ from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
-from envs.tasks.task import Distances, Goals, Task, pairs
+from envs.tasks.task import ROUNDING, Distances, Goals, Task, pairs
 
 _FACES = (
     (0.85, 0.15, 0.15),
@@ -22,6 +22,8 @@ _FACES = (
     (0.96, 0.96, 0.94),
     (0.98, 0.85, 0.2),
 )
+# How much longer or shorter than 1 a quaternion is that was written with three digits.
+_SHORTENED = 1e-3
 
 
 class Flip(Task):
@@ -72,7 +74,7 @@ class Flip(Task):
         # Larger than the cube, because its faces are all there is to see of the goal.
         self._marker = simulation.add_box_marker((0.035, 0.035, 0.035), faces)
 
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Draw the orientation, the cube's place and what it is like."""
 
         def draw() -> list[float]:
@@ -80,13 +82,29 @@ class Flip(Task):
             length = math.hypot(x, y, z, w)
             return [x / length, y / length, z / length, w / length]
 
-        goal = draw()
-        while self.distance(goal, list(UPRIGHT)) < self.threshold:
-            goal = draw()
+        drawn = draw()
+        while self.distance(drawn, list(UPRIGHT)) < self.threshold:
+            drawn = draw()
+        goal = drawn if goal is None else goal
         x, y, _ = draw_point((self.ranges["object_x"], self.ranges["object_y"], FLAT), generator)
         self._cube.draw(generator)
         self._simulation.move_marker(self._marker, (0.1, 0.25, 0.2), goal)
         self._cube.place((x, y, self._cube.height))
+        return goal
+
+    def read_goal(self, goal: list[float]) -> Vector:
+        """Check that these are a unit quaternion, and not how the cube lies at the start."""
+        length = math.hypot(*goal)
+        if abs(length - 1.0) > _SHORTENED:
+            raise ValueError(f"a goal of Flip is a unit quaternion, got one of length {length:g}")
+        if abs(length - 1.0) > ROUNDING:
+            goal = [entry / length for entry in goal]
+        distance = self.distance(goal, list(UPRIGHT))
+        if distance < self.threshold - ROUNDING:
+            raise ValueError(
+                f"a goal of Flip is at a distance of {self.threshold:g} or more from how the cube "
+                f"lies at the start, {UPRIGHT}, got one at {distance:g}"
+            )
         return goal
 
     def observe(self) -> Vector:

@@ -23,8 +23,9 @@ class OneBodyTask(Task):
         **given: As a :class:`Task` takes them.
 
     Raises:
-        ValueError: A keyword or a value is invalid, or the ranges leave the body hardly a place
-            that is not at its goal.
+        TypeError: A keyword is unknown.
+        ValueError: A value is invalid, or the ranges leave the body hardly a place that is not at
+            its goal.
 
     Attributes:
         lift: How far above its place on the table the body is to be brought, in metres.
@@ -37,6 +38,8 @@ class OneBodyTask(Task):
     def __init__(self, **given: Range) -> None:
         super().__init__(**given)
         self.lift: Interval = self.ranges.get("goal_z", FLAT)
+        low, high = self.ranges["object_size"]
+        self._heights: Interval = (0.5 * low, 0.5 * high)
         check_room(
             type(self).__name__,
             self.ranges,
@@ -61,18 +64,31 @@ class OneBodyTask(Task):
         """The point: its x, its y and how far above the body's place on the table it is."""
         return draw_point((self.ranges["goal_x"], self.ranges["goal_y"], self.lift), generator)
 
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Draw the point, the body's place and what the body is like."""
         box = (self.ranges["object_x"], self.ranges["object_y"], FLAT)
+
+        def draw_goal() -> Vector:
+            drawn = self._draw_goal(generator)
+            # How high the body will lie is not drawn yet: as high as it can.
+            return drawn if goal is None else (*goal[:2], max(goal[2] - self._heights[1], 0.0))
+
         at, start = draw_fit(
-            lambda: self._draw_goal(generator),
+            draw_goal,
             lambda: draw_point(box, generator),
             lambda start, goal: math.dist(start, goal) >= self.threshold,
         )
         self._body.draw(generator)
-        goal = (at[0], at[1], self._body.height + at[2])
+        goal = (at[0], at[1], self._body.height + at[2]) if goal is None else goal
         self._show_goal(goal)
         self._body.place((start[0], start[1], self._body.height))
+        return goal
+
+    def read_goal(self, goal: list[float]) -> Vector:
+        """Check that the point lies where points are drawn from."""
+        bounds = {axis: self.ranges[f"goal_{axis}"] for axis in "xy"}
+        low, high = (height + lift for height, lift in zip(self._heights, self.lift, strict=True))
+        self._check_entries(goal, {**bounds, "z": (low, high)})
         return goal
 
     def observe(self) -> Vector:
@@ -99,6 +115,7 @@ class CubeTask(OneBodyTask):
         **given: As a :class:`Task` takes them.
 
     Raises:
+        TypeError: As an :class:`OneBodyTask` does.
         ValueError: As an :class:`OneBodyTask` does.
     """
 

@@ -69,9 +69,9 @@ class PickAndPlace(CubeTask):
         super().load(simulation, robot)
         self._robot = robot
 
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Draw the point, the cube's place and what the cube is like."""
-        goal = super().reset(generator)
+        goal = super().reset(generator, goal)
         if chance(self.ranges["grasped"], generator):
             to = (goal[0], goal[1], goal[2] - self._cube.height)
             self._cube.begin_in_hand(self._robot, [(to, self.threshold)], generator)

@@ -48,10 +48,16 @@ class Reach(Task):
         add_table(simulation)
         self._marker = simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))
 
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Draw a point."""
-        goal = draw_point([self.ranges[f"goal_{axis}"] for axis in "xyz"], generator)
+        drawn = draw_point([self.ranges[f"goal_{axis}"] for axis in "xyz"], generator)
+        goal = drawn if goal is None else goal
         self._simulation.move_marker(self._marker, goal)
+        return goal
+
+    def read_goal(self, goal: list[float]) -> Vector:
+        """Check that the point lies where points are drawn from."""
+        self._check_entries(goal, {axis: self.ranges[f"goal_{axis}"] for axis in "xyz"})
         return goal
 
     def achieved_goal(self) -> Vector:

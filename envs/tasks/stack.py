@@ -112,7 +112,7 @@ class Stack(Task):
             for cube, colour in zip(self._cubes, (BLUE, _ORANGE), strict=True)
         ]
 
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Draw the point, the cubes' places and what they are like."""
         goals, objects = (
             (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
@@ -122,8 +122,12 @@ class Stack(Task):
         def begin(starts: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
             return _lower_at_goal(starts, goal) if placed else starts
 
+        def draw_goal() -> NDArray[np.float64]:
+            drawn = draw_point(goals, generator)
+            return np.array(drawn[:2] if goal is None else goal[:2])
+
         at, starts = draw_fit(
-            lambda: np.array(draw_point(goals, generator)[:2]),
+            draw_goal,
             lambda: np.array([draw_point(objects, generator)[:2] for _ in self._cubes]),
             lambda starts, goal: bool(self._fits(begin(starts, goal), goal)),
         )
@@ -131,14 +135,19 @@ class Stack(Task):
         for cube in self._cubes:
             cube.draw(generator)
         heights = (self._lower.height, self._lower.size + self._upper.height)
-        goal: list[float] = []
-        for cube, marker, start, height in zip(
-            self._cubes, self._markers, starts.tolist(), heights, strict=True
+        if goal is None:
+            goal = [entry for height in heights for entry in (*at.tolist(), height)]
+        for cube, marker, start, height, aim in zip(
+            self._cubes,
+            self._markers,
+            starts.tolist(),
+            heights,
+            (goal[:3], goal[3:]),
+            strict=True,
         ):
             cube.place((*start, height))
-            goal += [*at.tolist(), height]
             self._simulation.resize_box_marker(marker, cube.half_extents)
-            self._simulation.move_marker(marker, goal[-3:])
+            self._simulation.move_marker(marker, aim)
         if chance(self.ranges["grasped"], generator):
             held, other = (1, 0) if placed else (0, 1)
             cube = self._cubes[held]
@@ -146,6 +155,21 @@ class Stack(Task):
             beside = (*starts[other].tolist(), 0.0)
             away = [(to, self.threshold), (beside, _HAND_ROOM)]
             cube.begin_in_hand(self._robot, away, generator)
+        return goal
+
+    def read_goal(self, goal: list[float]) -> Vector:
+        """Check that the lower cube's is where places are drawn from, and the upper's above it."""
+        low, high = self.ranges["object_size"]
+        x, y = goal[:2]
+        bounds = {
+            "lower x": self.ranges["goal_x"],
+            "lower y": self.ranges["goal_y"],
+            "lower z": (0.5 * low, 0.5 * high),
+            "upper x": (x, x),
+            "upper y": (y, y),
+            "upper z": (1.5 * low, 1.5 * high),
+        }
+        self._check_entries(goal, bounds)
         return goal
 
     def observe(self) -> Vector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
@@ -22,6 +22,10 @@ Distances: TypeAlias = float | NDArray[np.floating]
 """Of one goal, or of many, shape (...)."""
 
 
+ROUNDING = 1e-6
+"""How far entries of a goal may be off that was single precision for a while."""
+
+
 class Task(ABC):
     """A goal-conditioned task, made before it is put into a simulation.
 
@@ -29,7 +33,8 @@ class Task(ABC):
         **given: Where the task's quantities lie: a number each, or a pair (low, high) to draw from.
 
     Raises:
-        ValueError: A keyword is none of `quantities`, or a value is invalid.
+        TypeError: A keyword is none of `quantities`.
+        ValueError: A value is invalid.
 
     Attributes:
         quantities: What keywords can set; a task without says nothing of it.
@@ -62,15 +67,49 @@ class Task(ABC):
         """Put the scene into the simulation; called once."""
 
     @abstractmethod
-    def reset(self, generator: np.random.Generator) -> Vector:
+    def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
         """Place every movable body and draw a goal.
 
         Args:
             generator: The only source of chance a task may use.
+            goal: One that was asked for, as :meth:`read_goal` returned it. It takes the place of
+                the one that is drawn all the same, so that the episode is else that of the
+                generator. A task without `read_goal` is never given one.
 
         Returns:
             The desired goal.
         """
+
+    def read_goal(self, goal: list[float]) -> Vector:
+        """Check a goal that is asked for instead of one that is drawn.
+
+        Args:
+            goal: `goal_size` finite numbers.
+
+        Returns:
+            The goal, for :meth:`reset`.
+
+        Raises:
+            ValueError: :meth:`reset` would never draw it, or the task takes none.
+        """
+        raise ValueError(f"{type(self).__name__} draws its goals and takes none")
+
+    def _check_entries(self, goal: Sequence[float], bounds: Mapping[str, Interval]) -> None:
+        """Refuse a goal with an entry that lies elsewhere.
+
+        Args:
+            goal: The goal.
+            bounds: By its name, where each entry lies, in metres.
+
+        Raises:
+            ValueError: One does not.
+        """
+        for entry, (name, (low, high)) in zip(goal, bounds.items(), strict=True):
+            if not low - ROUNDING <= entry <= high + ROUNDING:
+                where = f"{low:g}" if low == high else f"from {low:g} to {high:g}"
+                raise ValueError(
+                    f"{name} of a goal of {type(self).__name__} is {where} m here, got {entry:g}"
+                )
 
     @abstractmethod
     def achieved_goal(self) -> Vector:

@@ -42,10 +42,15 @@ def test_the_restored_environment_goes_on_as_the_other(names):
     expected.reset()
     snapshot = expected.unwrapped.restore(names["json"].loads(names["text"]))
     assert np.array_equal(names["observation"]["observation"], snapshot["observation"])
+    names["other"].unwrapped.restore(names["json"].loads(names["text"]))
     action = np.array([0.5, 0.0, 0.5], np.float32)
     steps = [env.step(action)[0]["observation"] for env in (expected, names["other"])]
     assert np.array_equal(*steps)
     expected.close()
+
+
+def test_the_twin_goes_on_as_the_other(names):
+    assert np.array_equal(names["after"]["observation"], names["twins_after"]["observation"])
 
 
 def test_the_flat_observations_are_one_array_in_the_order_of_the_text(names):
@@ -108,9 +113,11 @@ def test_the_heavier_new_task_draws_masses(names):
     for seed in range(20):
         env.reset(seed=seed)
         simulation = env._simulation
-        masses += [pybullet.getDynamicsInfo(next(iter(simulation._weights)), -1, simulation._client)[0]]
+        masses += [
+            pybullet.getDynamicsInfo(next(iter(simulation._weights)), -1, simulation._client)[0]
+        ]
     assert 0.5 <= min(masses) < 0.9 < 1.6 < max(masses) <= 2.0
-    with pytest.raises(ValueError, match="HeavyNudge takes object_mass, got 'object_size'"):
+    with pytest.raises(TypeError, match=r"HeavyNudge takes object_mass, got .*'object_size'"):
         names["HeavyNudge"](object_size=0.1)
     env.close()
 

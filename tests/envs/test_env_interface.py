@@ -297,13 +297,62 @@ def test_ranges_of_an_unknown_task_are_refused():
         envs.check_ranges("pusj", {})
 
 
-def test_reset_takes_no_options():
-    env = gym.make("bullet/Reach-v0")
+@pytest.mark.parametrize(
+    ("task", "name", "message"),
+    [
+        ("push", "object_mas", "Push takes goal_x, .*'object_mas'; did you mean 'object_mass'"),
+        ("push", "frameskip", "got an unexpected keyword argument 'frameskip'"),
+        ("reach", "object_mass", "Reach takes goal_x, goal_y, .* keyword argument 'object_mass'"),
+        ("flip", "goal_x", "Flip takes object_x, .* keyword argument 'goal_x'"),
+    ],
+)
+def test_an_unknown_keyword_is_a_type_error_as_pythons_own(task, name, message):
+    for refuse in (
+        lambda: gym.make(envs.TASKS[task], **{name: 1}),
+        lambda: envs.check_ranges(task, {name: 1}),
+        lambda: envs.TASK_TYPES[task](**{name: 1}),
+    ):
+        with pytest.raises(TypeError, match=message):
+            refuse()
+
+
+BAD_GOALS = {
+    "too short": (np.zeros(2), np.zeros(2)),
+    "too long": (np.zeros(4), np.zeros(4)),
+    "one of them too short": (np.zeros(3), np.zeros(2)),
+    "a batch of them too short": (np.zeros((5, 2)), np.zeros((5, 2))),
+    "numbers": (0.0, 0.0),
+    "not numbers": (["a", "b", "c"], np.zeros(3)),
+    "nothing": (None, np.zeros(3)),
+    "not as many": (np.zeros((4, 3)), np.zeros((5, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_GOALS)
+@pytest.mark.parametrize("name", ["compute_reward", "compute_terminated"])
+def test_goals_of_another_length_are_refused(kind, name):
+    env = gym.make("bullet/Push-v0").unwrapped
+    with pytest.raises(ValueError, match=r"^a goal of Push is 3 numbers, got|^as many goals"):
+        getattr(env, name)(*BAD_GOALS[kind], {})
+    env.close()
+
+
+def test_one_goal_may_be_held_against_many():
+    env = gym.make("bullet/Push-v0").unwrapped
+    achieved = np.linspace(0.0, 0.1, 12, dtype=np.float32).reshape(4, 3)
+    expected = [env.compute_reward(goal, achieved[0], {}) for goal in achieved]
+    assert env.compute_reward(achieved, achieved[0], {}).tolist() == expected
+    env.close()
+
+
+@pytest.mark.parametrize("options", [{"wind": 1}, {"goal": [0, 0, 0.02], "wind": 1}, 5, ["goal"]])
+def test_reset_takes_no_other_options(options):
+    env = gym.make("bullet/Push-v0")
     env.reset(options={})
-    with pytest.raises(ValueError, match=r"options.*wind"):
-        env.reset(options={"wind": 1})
-    with pytest.raises(ValueError, match=r"options, got 5"):
-        env.reset(options=5)
+    before = env.unwrapped.snapshot()
+    with pytest.raises(ValueError, match=r"^reset's options are {'goal': goal} or none, got"):
+        env.reset(seed=1, options=options)
+    assert env.unwrapped.snapshot() == before
     env.close()
 
 

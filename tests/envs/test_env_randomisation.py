@@ -248,7 +248,12 @@ def displacement(task, **kwargs):
     env.reset(seed=0)
     start, simulation = rest(env), env.unwrapped._simulation
     pybullet.applyExternalForce(
-        next(iter(simulation._weights)), -1, (0.0, 60.0, 0.0), start[:3].tolist(), 2, simulation._client
+        next(iter(simulation._weights)),
+        -1,
+        (0.0, 60.0, 0.0),
+        start[:3].tolist(),
+        2,
+        simulation._client,
     )
     end = rest(env, 20)
     env.close()
@@ -411,9 +416,6 @@ def test_a_specification_carries_the_ranges():
 @pytest.mark.parametrize(
     ("task", "ranges", "message"),
     [
-        ("reach", {"object_mass": 1.0}, "argument of Reach .*'goal_x', 'goal_y', .*'object_mass'"),
-        ("push", {"object_mas": 1.0}, "of 'goal_x'.* mean 'object_mass'"),
-        ("flip", {"goal_x": 0.0}, "argument of Flip .*'object_x'.* got 'goal_x'"),
         ("push", {"object_mass": 0.0}, r"object_mass must .* from 0.05 to 10 kg, got 0.0"),
         ("push", {"object_mass": (2.0, 1.0)}, r"object_mass must .* got \(2.0, 1.0\)"),
         ("push", {"object_mass": (0.5, 1.0, 2.0)}, "pair"),
