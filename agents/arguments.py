@@ -367,5 +367,5 @@ def _name_flags(message: str, given: Mapping[str, Any]) -> str:
     """Calls what is wrong by the flag that was given."""
     # The whole name, and where it is what the message is about.
     for name in given:
-        message = re.sub(rf"(?<![\w-]){name}(?= |: )", flag(name), message)
+        message = re.sub(rf"(?<![\w-]){name}(?= |: |\.)", flag(name), message)
     return message

@@ -402,6 +402,7 @@ def test_only_what_a_flag_gave_is_called_by_it() -> None:
         (("object_mass=1", "object_mass=2"), "each name once"),
         (("object_mas=1",), "--env-kwargs: Push takes goal_x"),
         (("object_mass=2,1",), "--env-kwargs: object_mass must be"),
+        (("object_mass=1,inf",), "--env-kwargs.object_mass[1] must be finite, got inf"),
     ],
 )
 def test_flags_that_are_no_ranges_are_refused(words: tuple[str, ...], complaint: str) -> None:
