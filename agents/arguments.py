@@ -15,11 +15,11 @@ import envs
 from agents.algorithms import ALGORITHMS
 from agents.branch_schedules import decayed_schedule, held_schedule
 from agents.choices import unknown_choice
-from agents.config import ConfigError, RunConfig
+from agents.config import ConfigError, RunConfig, read_schedule
 from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
 from agents.run_directory import RunDirectory
-from schedules import Schedule, StaircaseSchedule, schedule_from_dict
+from schedules import Schedule, StaircaseSchedule
 
 SCHEDULE_FLAGS = tuple(field.name for field in dataclasses.fields(StaircaseSchedule))
 CONFIG_FLAGS = (
@@ -214,7 +214,8 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
                 for name, value in values["training_env_kwargs"].items()
                 if name not in given.get("env_kwargs", ())
             }
-        values["schedule"] = changed_schedule(values.get("schedule", {}), arguments)
+        if "schedule" in values:
+            values["schedule"] = changed_schedule(values["schedule"], arguments)
         config = RunConfig.from_dict(values)
     except ConfigError as error:
         raise ConfigError(_name_flags(str(error), given)) from error
@@ -326,10 +327,7 @@ def changed_schedule(schedule: Schedule | Mapping[str, Any], arguments: TrainArg
         ConfigError: If a value is invalid or the schedule is no staircase.
     """
     if not isinstance(schedule, Schedule):
-        try:
-            schedule = schedule_from_dict(schedule)
-        except ValueError as error:
-            raise ConfigError(f"schedule: {error}") from error
+        schedule = read_schedule(schedule)
     given = given_flags(arguments, SCHEDULE_FLAGS)
     if not given:
         return schedule
@@ -382,5 +380,5 @@ def _name_flags(message: str, given: Mapping[str, Any]) -> str:
     """Calls what is wrong by the flag that was given."""
     # The whole name, and where it is what the message is about.
     for name in given:
-        message = re.sub(rf"(?<![\w-]){name}(?= |: )", flag(name), message)
+        message = re.sub(rf"(?<![\w-]){name}(?= |: |\.)", flag(name), message)
     return message

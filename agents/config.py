@@ -196,11 +196,31 @@ class RunConfig:
                 raise ConfigError(f"config key {key!r} is missing")
         values = dict(data)
         if not isinstance(values["schedule"], Schedule):
-            try:
-                values["schedule"] = schedule_from_dict(values["schedule"])
-            except ValueError as error:
-                raise ConfigError(f"schedule: {error}") from error
+            values["schedule"] = read_schedule(values["schedule"])
         return cls(**values)
+
+
+def read_schedule(data: object) -> Schedule:
+    """Builds the schedule of a config.
+
+    Args:
+        data: What the config key `schedule` holds.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(
+            "schedule must be a mapping with the key 'type' and the arguments of that schedule, "
+            f"got {shown(data)}"
+        )
+    try:
+        return schedule_from_dict(data)
+    except ValueError as error:
+        raise ConfigError(f"schedule: {error}") from error
 
 
 def _with_names(hyperparameters: object) -> object:

@@ -176,7 +176,7 @@ def _check_rms_prop(config: RunConfig, model_class: type[BaseAlgorithm]) -> None
     policy_kwargs = given.get("policy_kwargs") or {}
     chosen = "optimizer_class" in policy_kwargs
     its_own = given.get("use_rms_prop", True) and not chosen
-    if its_own and "optimizer_kwargs" in policy_kwargs:
+    if its_own and policy_kwargs.get("optimizer_kwargs"):
         raise ConfigError(
             "hyperparameters.policy_kwargs.optimizer_kwargs has no effect with a2c's own "
             "optimizer: give optimizer_class too, or use_rms_prop: false"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import FloatSchedule
 
+from schedules.checks import as_integer
 from schedules.progress import ProgressSchedule
 
 
@@ -26,7 +27,8 @@ class StaircaseCallback(BaseCallback):
 
     Raises:
         ValueError: at the start of `learn()`, before the first step, if `model.learning_rate` is
-            not a `ProgressSchedule`, or if this `learn()` would train beyond its `total_timesteps`.
+            not a `ProgressSchedule`, if the `total_timesteps` of `learn()` is no integer, or if
+            this `learn()` would train beyond those of the schedule.
     """
 
     def _on_training_start(self) -> None:
@@ -40,11 +42,13 @@ class StaircaseCallback(BaseCallback):
         learn_total = self.model._total_timesteps
         if learn_total <= done:
             return
+        asked = learn_total - done if done else learn_total
+        as_integer("total_timesteps of learn()", asked, minimum=1)
         planned = progress_schedule.total_timesteps
         if learn_total > planned:
             raise ValueError(
                 f"total_timesteps of learn() must be <= {max(planned - done, 0)}, as the schedule "
-                f"plans {planned} steps and {done} are done; got {learn_total - done}"
+                f"plans {planned} steps and {done} are done; got {asked}"
             )
         self.model.lr_schedule = FloatSchedule(
             replace(progress_schedule, progress_total=learn_total)

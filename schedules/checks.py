@@ -18,7 +18,7 @@ def as_integer(name: str, value: object, *, minimum: int) -> int:
     Raises:
         ValueError: if `value` is not an integer or is below `minimum`.
     """
-    # Every call of a schedule passes here, and the look-up in the abstract class is the slow part.
+    # The look-up in the abstract class is the slow part.
     if type(value) is not int:
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
@@ -26,6 +26,24 @@ def as_integer(name: str, value: object, *, minimum: int) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
     return value
+
+
+def as_step(step: object) -> int:
+    """Returns `step` as an `int`: the argument of every schedule.
+
+    Raises:
+        ValueError: if `step` is not an integer or is negative; of a `float`, such as SB3's
+            remaining progress, the message says what to do about it.
+    """
+    # Every call of a schedule passes here.
+    if type(step) is int and step >= 0:
+        return step
+    if isinstance(step, float):
+        raise ValueError(
+            f"step must be an integer >= 0, got {step!r}; Stable-Baselines3 passes its remaining "
+            "progress: give it ProgressSchedule(schedule, total_timesteps) as learning_rate"
+        )
+    return as_integer("step", step, minimum=0)
 
 
 def as_finite(name: str, value: object) -> float:

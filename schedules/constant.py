@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schedules.checks import as_integer, as_learning_rate
+from schedules.checks import as_learning_rate, as_step
 from schedules.schedule import Schedule
 
 
@@ -32,7 +32,7 @@ class ConstantSchedule(Schedule):
 
     def __call__(self, step: int) -> float:
         """Returns the learning rate at `step`, as `Schedule.__call__` promises."""
-        as_integer("step", step, minimum=0)
+        as_step(step)
         return self.learning_rate
 
     def rate_changes(self, total_timesteps: int) -> tuple[int, ...]:

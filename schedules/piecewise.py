@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
-from schedules.checks import as_integer, as_learning_rate
+from schedules.checks import as_integer, as_learning_rate, as_step
 from schedules.schedule import Schedule
 
 
@@ -64,7 +64,7 @@ class PiecewiseConstantSchedule(Schedule):
 
     def __call__(self, step: int) -> float:
         """Returns the learning rate at `step`, as `Schedule.__call__` promises."""
-        return self.values[bisect_right(self.boundaries, as_integer("step", step, minimum=0))]
+        return self.values[bisect_right(self.boundaries, as_step(step))]
 
     def rate_changes(self, total_timesteps: int) -> tuple[int, ...]:
         """Returns the steps where the rate changes, as `Schedule.rate_changes` promises."""

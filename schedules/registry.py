@@ -32,8 +32,10 @@ def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"data must be a mapping with the key 'type', got {data!r}")
-    for schedule_class in SCHEDULES:
-        if schedule_class.__name__ == data.get("type"):
-            return schedule_class.from_dict(data)
     known = [schedule_class.__name__ for schedule_class in SCHEDULES]
-    raise ValueError(f"type must be one of {known}, got {data.get('type')!r} in {data!r}")
+    if "type" not in data:
+        raise ValueError(f"the key 'type' is missing, one of {known}, in {data!r}")
+    for schedule_class in SCHEDULES:
+        if schedule_class.__name__ == data["type"]:
+            return schedule_class.from_dict(data)
+    raise ValueError(f"type must be one of {known}, got {data['type']!r} in {data!r}")

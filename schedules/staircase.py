@@ -4,7 +4,7 @@ import sys
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from schedules.checks import as_finite, as_integer, as_learning_rate
+from schedules.checks import as_finite, as_integer, as_learning_rate, as_step
 from schedules.schedule import Schedule
 
 
@@ -77,7 +77,7 @@ class StaircaseSchedule(Schedule):
 
     def __call__(self, step: int) -> float:
         """Returns the learning rate at `step`, as `Schedule.__call__` promises."""
-        return self._rate_after(self._decays_at(as_integer("step", step, minimum=0)))
+        return self._rate_after(self._decays_at(as_step(step)))
 
     def rate_changes(self, total_timesteps: int) -> range:
         """Returns the steps where the rate changes, as `Schedule.rate_changes` promises."""

@@ -131,7 +131,8 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"seed": 2**31 - 1, "n_envs": 2}, "seed must be from 0 to 2147483646, got 2147483647"),
         ({"snapshot_every": 0}, "snapshot_every must be from 1"),
         ({"schedule": {"type": "StaircaseSchedule"}}, "schedule: "),
-        ({"schedule": 3e-4}, "schedule: "),
+        ({"schedule": {}}, "schedule: the key 'type' is missing, one of ['ConstantSchedule'"),
+        ({"schedule": 3e-4}, "schedule must be a mapping with the key 'type' and the arguments"),
         ({"learning_rate": 3e-4}, "unknown config key 'learning_rate'"),
         ({"hyperparameters": ["gamma"]}, "hyperparameters must be a mapping"),
         ({"env_kwargs": None}, "env_kwargs must be a mapping, got None"),
@@ -187,11 +188,14 @@ def test_no_environment_trains_on_an_evaluation_episode() -> None:
 
 
 @pytest.mark.parametrize("missing", ["env", "algo", "total_timesteps", "schedule"])
-def test_a_missing_key_is_named(missing: str) -> None:
+def test_a_missing_key_is_named(missing: str, tmp_path: Path) -> None:
     data = small_config("sac").to_dict()
     del data[missing]
-    with pytest.raises(ConfigError, match=f"'{missing}' is missing"):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError, match=f"^config key '{missing}' is missing"):
         RunConfig.from_dict(data)
+    with pytest.raises(ConfigError, match=f"^config key '{missing}' is missing"):
+        resolve_config(TrainArguments(config=tmp_path / "config.yaml"))
 
 
 HYPERPARAMETERS = [
@@ -398,6 +402,7 @@ def test_only_what_a_flag_gave_is_called_by_it() -> None:
         (("object_mass=1", "object_mass=2"), "each name once"),
         (("object_mas=1",), "--env-kwargs: Push takes goal_x"),
         (("object_mass=2,1",), "--env-kwargs: object_mass must be"),
+        (("object_mass=1,inf",), "--env-kwargs.object_mass[1] must be finite, got inf"),
     ],
 )
 def test_flags_that_are_no_ranges_are_refused(words: tuple[str, ...], complaint: str) -> None:

@@ -81,7 +81,11 @@ CASES = {
         normalize={},
     ),
     "ppo that stacks by joints": small_config("ppo", env="stack", control="joints"),
-    "td3 without HER": small_config("td3", her=None),
+    "td3 without HER, with classes by name": small_config(
+        "td3",
+        her=None,
+        hyperparameters={"policy_kwargs": {"activation_fn": "gelu", "optimizer_class": "nadam"}},
+    ),
     "ddpg without HER": small_config("ddpg", her=None),
     "tqc": small_config("tqc"),
     "tqc without HER": small_config("tqc", her=None),

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_run_json_tells_what_was_trained(sac_run: RunDirectory) -> None:
     assert data["config"]["seed"] == 0
     assert data["config"]["schedule"] == STAIRCASE.to_dict()
     assert [phase["start"] for phase in data["phases"]] == [0, 130, 260]
-    assert data["versions"]["torch"] == torch.__version__
+    assert data["versions"]["torch"] == version("torch")
     assert data["processor"] == processor()
     assert data["processor"]["model"]
     assert data["processor"]["instruction_set"]

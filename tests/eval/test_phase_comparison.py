@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from importlib.metadata import version
 
 import gymnasium as gym
 import numpy as np
@@ -255,9 +256,9 @@ def test_a_number_of_episodes_out_of_range_writes_nothing(sac, episodes):
 
 
 def test_other_package_versions_are_noted(sac):
-    replace_in_file(sac.path / "run.json", f'"numpy": "{np.__version__}"', '"numpy": "0.1"')
+    replace_in_file(sac.path / "run.json", f'"numpy": "{version("numpy")}"', '"numpy": "0.1"')
     (note,) = compare_phases(RunDirectory.open(sac.path), episodes=2).notes
-    assert f"numpy 0.1 -> {np.__version__}" in note
+    assert f"numpy 0.1 -> {version('numpy')}" in note
 
 
 def test_training_returns_are_those_of_the_phase_and_of_its_last_hundred(sac):

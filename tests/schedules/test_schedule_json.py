@@ -62,7 +62,7 @@ def test_arguments_with_a_default_may_be_left_out():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({}, "type must be one of .*StaircaseSchedule.*, got None"),
+        ({}, "the key 'type' is missing, one of .*StaircaseSchedule.*, in {}"),
         ({"type": "Linear"}, "type must be one of .*StaircaseSchedule.*, got 'Linear'"),
         ({"type": ["ConstantSchedule"]}, "type must be one of"),
         (["ConstantSchedule"], "data must be a mapping"),

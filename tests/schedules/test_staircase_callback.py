@@ -193,3 +193,24 @@ def test_a_learn_with_nothing_to_train_is_no_error():
 def test_another_learning_rate_is_refused(learning_rate):
     with pytest.raises(ValueError, match=r"model\.learning_rate must be a .*ProgressSchedule"):
         sac(learning_rate).learn(TOTAL, callback=StaircaseCallback())
+
+
+@pytest.mark.parametrize("total", [float(TOTAL), True, 0.5])
+@ALGORITHMS
+def test_a_total_that_is_no_integer_is_refused_by_its_name(make, total):
+    model = make(planned())
+    message = rf"total_timesteps of learn\(\) must be an integer >= 1, got {total}"
+    with pytest.raises(ValueError, match=message):
+        model.learn(total, callback=StaircaseCallback())
+    assert model.num_timesteps == 0
+    learn_up_to(model, 50)
+    done = model.num_timesteps
+    with pytest.raises(ValueError, match=r"total_timesteps of learn\(\) must be an integer"):
+        model.learn(16.0, callback=StaircaseCallback(), reset_num_timesteps=False)
+    assert model.num_timesteps == done
+
+
+@ALGORITHMS
+def test_a_schedule_of_steps_in_place_of_one_of_progress_is_told_what_to_be(make):
+    with pytest.raises(ValueError, match=r"give it ProgressSchedule\(schedule, total_timesteps\)"):
+        make(SCHEDULE).learn(TOTAL)

@@ -59,7 +59,8 @@ def test_the_same_flags_give_the_same_run_and_another_seed_another(
 
 
 def test_a_runs_own_config_repeats_it(config: Path, tmp_path: Path) -> None:
-    assert main(["--config", str(config), "--output", str(tmp_path / "one"), *QUICKLY]) == 0
+    rate = ["--initial-learning-rate", "1e-5"]
+    assert main(["--config", str(config), *rate, "--output", str(tmp_path / "one"), *QUICKLY]) == 0
     words = ["--config", str(tmp_path / "one" / "run.json"), "--output", str(tmp_path / "two")]
     assert main([*words, *QUICKLY]) == 0
 
@@ -144,6 +145,10 @@ MISTAKES = [
     (["--env", "reach", "--total-timesteps", "many"], "--total-timesteps"),
     (["--env", "reach", "--n-envs", "0"], "--n-envs must be from 1"),
     (["--env", "reach", "--seed", "-1"], "--seed must be from 0"),
+    (
+        ["--env", "reach", "--seed", "2147483647", "--n-envs", "2"],
+        "--seed must be from 0 to 2147483646, got 2147483647",
+    ),
     (["--env", "reach", "--snapshot-every", "0"], "--snapshot-every must be from 1"),
     (["--env", "reach", "--episodes", "1"], "--episodes must be from 2"),
     (["--env", "reach", "--totl-timesteps", "5"], "did you mean --total-timesteps?"),
