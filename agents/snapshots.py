@@ -341,7 +341,7 @@ def load_parameters(snapshot: Snapshot, model: BaseAlgorithm) -> None:
     _, parameters, variables = load_from_zip_file(file, device=model.device, load_data=False)
     model.set_parameters(parameters, exact_match=True, device=model.device)
     for name, value in (variables or {}).items():
-        getattr(model, name).data = value.data
+        getattr(model, name).data.copy_(value.data)
 
 
 def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> None:
