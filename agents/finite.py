@@ -16,34 +16,43 @@ from agents.state import moments
 _UNDEFINED_AT_TIMES = "explained_variance"
 
 
-def non_finite_update(model: BaseAlgorithm, losses: Mapping[str, float]) -> str | None:
-    """Looks at what an update has left, at a cost far below the update's.
+class UpdateWatch:
+    """Looks at what each update leaves, at a cost far below the update's.
 
     Args:
-        model: The model, right after an update.
-        losses: What the update recorded, by name.
-
-    Returns:
-        What is not finite, or `None`: a loss, a parameter or a running statistic.
+        model: The model; its parameters stay where they are in memory.
     """
-    for name, loss in losses.items():
-        if not math.isfinite(loss) and name != _UNDEFINED_AT_TIMES:
-            return f"{name} is {loss}"
-    trained = {
-        name: [parameter for group in o.param_groups for parameter in group["params"]]
-        for name, o in optimizers(model).items()
-    }
-    with torch.no_grad():
-        # One sum costs a third of a look at each entry. It may overflow where each entry is finite.
-        every = [parameter.flatten() for group in trained.values() for parameter in group]
-        if not math.isfinite(torch.cat(every).sum().item()):
-            for name, group in trained.items():
-                if not _is_finite(group):
+
+    def __init__(self, model: BaseAlgorithm) -> None:
+        self._parameters = {
+            name: [p.detach().view(-1) for group in o.param_groups for p in group["params"]]
+            for name, o in optimizers(model).items()
+        }
+        self._all = [parameter for owned in self._parameters.values() for parameter in owned]
+        self._moments = moments(model)
+
+    def non_finite(self, losses: Mapping[str, float]) -> str | None:
+        """Looks at the losses, the parameters and the running statistics.
+
+        Args:
+            losses: What the update recorded, by name.
+
+        Returns:
+            What is not finite, or `None`.
+        """
+        for name, loss in losses.items():
+            if not math.isfinite(loss) and name != _UNDEFINED_AT_TIMES:
+                return f"{name} is {loss}"
+        # One sum costs a small part of a look at each entry. It may overflow where all are finite.
+        if not math.isfinite(torch.cat(self._all).sum().item()):
+            for name, parameters in self._parameters.items():
+                if not _is_finite(parameters):
                     return f"a parameter of {name} is not finite"
-    for name, statistic in moments(model).items():
-        if not math.isfinite(np.sum(statistic.mean) + np.sum(statistic.var)):
-            return f"a running statistic, {name}, is not finite"
-    return None
+        for name, statistic in self._moments.items():
+            # A mean that is not finite makes the variance so, too.
+            if not math.isfinite(statistic.var.sum()):
+                return f"a running statistic, {name}, is not finite"
+        return None
 
 
 def non_finite_state(model: BaseAlgorithm) -> str | None:
@@ -55,7 +64,7 @@ def non_finite_state(model: BaseAlgorithm) -> str | None:
     Returns:
         What is not finite, or `None`: also a target network, an optimizer's memory, or the action.
     """
-    if (what := non_finite_update(model, {})) is not None:
+    if (what := UpdateWatch(model).non_finite({})) is not None:
         return what
     for name, state in model.get_parameters().items():
         if not _is_finite(state):

@@ -4,6 +4,8 @@ A snapshot is a folder `snapshots/<step>/`:
 
 * `agent.zip`: the model as SB3 saves it. `SAC.load` reads it; this project takes only the
   tensors from it and never unpickles the rest.
+* `vecnormalize.pkl`: where observations or rewards are normalised, the statistics as SB3 saves
+  them, for `VecNormalize.load`; this project has them in `arrays.npz` and never reads the file.
 * `state.json` and `arrays.npz`: counters, generators, environments, the buffer's last rows.
 * `manifest.json`: checksums of these, of the replay chunks that belong to it and of the tables
   up to this step, and `state_sha256`, which two snapshots share exactly if their runs will go on
@@ -15,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import shutil
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -42,6 +45,7 @@ FORMAT_VERSION = 1
 KEPT_PERIODIC = 2
 
 AGENT, STATE, ARRAYS, MANIFEST = "agent.zip", "state.json", "arrays.npz", "manifest.json"
+NORMALIZER = "vecnormalize.pkl"
 
 
 class DamagedSnapshot(RunError):
@@ -121,6 +125,9 @@ def save_snapshot(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         contents = {AGENT: _to_zip(model), STATE: _to_json(state), ARRAYS: to_npz(arrays)}
+        if (normalizer := model.get_vec_normalize_env()) is not None:
+            # As `VecNormalize.save` writes it, which takes a path alone.
+            contents[NORMALIZER] = pickle.dumps(normalizer)
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -313,7 +320,7 @@ def load_snapshot(snapshot: Snapshot, model: BaseAlgorithm, replay_log: ReplayLo
     restore_state(model, state, arrays)
 
 
-def load_agent(snapshot: Snapshot, model: BaseAlgorithm) -> None:
+def load_acting(snapshot: Snapshot, model: BaseAlgorithm) -> None:
     """Loads what is needed to act, not to train on: networks and observation statistics.
 
     Args:
@@ -341,7 +348,7 @@ def load_parameters(snapshot: Snapshot, model: BaseAlgorithm) -> None:
     _, parameters, variables = load_from_zip_file(file, device=model.device, load_data=False)
     model.set_parameters(parameters, exact_match=True, device=model.device)
     for name, value in (variables or {}).items():
-        getattr(model, name).data = value.data
+        getattr(model, name).data.copy_(value.data)
 
 
 def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> None:

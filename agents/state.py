@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,21 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
     torch.set_rng_state(torch.as_tensor(arrays["generators.torch"]))
     if model.device.type == "cuda":
         torch.cuda.set_rng_state(torch.as_tensor(arrays["generators.cuda"]), model.device)
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """Leaves Python's, NumPy's and torch's generators as they were before the block.
+
+    SB3 seeds them whenever it builds a model, which must not change what a training beside draws.
+    """
+    python, legacy, tensor = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+        torch.set_rng_state(tensor)
 
 
 def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:

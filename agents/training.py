@@ -17,7 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from agents.config import ConfigError, RunConfig
 from agents.divergence import Diverged, Divergence, write_divergence
 from agents.environments import training_envs
-from agents.finite import non_finite_cause, non_finite_state, non_finite_update
+from agents.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
 from agents.model import build_model, check_device, steps_per_update
@@ -278,6 +278,7 @@ class _Steering(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._replay_log = _replay_log(self.model, self._run.replay_path)
+        self._watch = UpdateWatch(self.model)
 
     def _on_rollout_start(self) -> None:
         if self._to_restore is not None:
@@ -312,7 +313,7 @@ class _Steering(BaseCallback):
         self._save(phase_end=self._run.effective_phases[-1].index, final=True)
 
     def _record_update(self) -> None:
-        if (what := non_finite_update(self.model, self._recorder.losses())) is not None:
+        if (what := self._watch.non_finite(self._recorder.losses())) is not None:
             raise _diverged(self._run, self.model, what)
         self._recorder.record_update(self.model)
 

@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from agents import RunConfig, RunDirectory
 from agents.environments import make_training_envs
 from agents.model import build_model
-from agents.snapshots import load_agent, read_snapshot, snapshot_steps
+from agents.snapshots import load_acting, read_snapshot, snapshot_steps
 from benchmarks import peers, presets
 from benchmarks.cross_play import matched_seeds, play
 from schedules.callback import StaircaseCallback
@@ -52,7 +52,7 @@ def trained_there(config: RunConfig) -> BaseAlgorithm:
 def trained_here(run: RunDirectory) -> BaseAlgorithm:
     """The agent at the end of a run."""
     model = build_model(run.config, make_training_envs(run.config))
-    load_agent(read_snapshot(run, snapshot_steps(run)[-1]), model)
+    load_acting(read_snapshot(run, snapshot_steps(run)[-1]), model)
     return model
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import ALGORITHMS, ConfigError, RunDirectory
+from agents import ConfigError, RunDirectory
+from agents.agent import Agent
 from agents.arguments import MAXIMUM_EPISODES
 from agents.config import FIRST_EVALUATION_SEED
-from agents.environments import make_env, make_training_envs
-from agents.model import build_model
-from agents.snapshots import Snapshot, load_agent
+from agents.environments import make_env
+from agents.snapshots import Snapshot
 
 
 def evaluation_seeds(episodes: int) -> range:
@@ -68,25 +67,8 @@ class Rollouts:
     """
 
     def __init__(self, run: RunDirectory, **render: Any) -> None:  # noqa: ANN401 - see make_env
-        config = run.config
-        # The algorithms check their buffers against `n_envs`, which is 1 here: an on-policy one
-        # gets the rollout it was trained with, an off-policy one nothing to remember.
-        buffer = (
-            {"buffer_size": 1}
-            if ALGORITHMS[config.algo].off_policy
-            else {"n_steps": run.steps_per_update}
-        )
-        config = dataclasses.replace(
-            config,
-            n_envs=1,
-            vec_env="dummy",
-            device="cpu",
-            hyperparameters={**config.hyperparameters, **buffer},
-        )
-        self._venv = make_training_envs(config)
-        self._model = build_model(config, self._venv)
-        self._normalizer = self._model.get_vec_normalize_env()
-        self._env = make_env(config, **render)
+        self._agent = Agent(run)
+        self._env = make_env(run.config, **render)
 
     def __enter__(self) -> Rollouts:
         """Gives the rollouts themselves, which are closed at the end of the block."""
@@ -98,9 +80,8 @@ class Rollouts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes the simulations."""
+        """Closes the simulation."""
         self._env.close()
-        self._venv.close()
 
     def load(self, snapshot: Snapshot) -> None:
         """Puts in the agent of a snapshot: its networks and observation statistics.
@@ -111,7 +92,7 @@ class Rollouts:
         Raises:
             RunError: If a file of it was altered.
         """
-        load_agent(snapshot, self._model)
+        self._agent.load(snapshot)
 
     def moments(self, seed: int) -> Iterator[Moment]:
         """Plays an episode with the deterministic policy, a step at a time.
@@ -126,9 +107,8 @@ class Rollouts:
         moment = Moment(seed, 0, 0.0, bool(info["is_success"]), over=False)
         yield moment
         while not moment.over:
-            observation, reward, terminated, truncated, info = self._env.step(
-                self._act(observation)
-            )
+            action, _ = self._agent.predict(observation, deterministic=True)
+            observation, reward, terminated, truncated, info = self._env.step(action)
             moment = Moment(
                 seed,
                 moment.length + 1,
@@ -162,9 +142,3 @@ class Rollouts:
     def frames_per_second(self) -> int:
         """Frames a second at which a video plays in real time: the control rate of the task."""
         return int(self._env.metadata["render_fps"])
-
-    def _act(self, observation: Any) -> Any:  # noqa: ANN401 - SB3 names no type for dictionaries
-        if self._normalizer is not None:
-            observation = self._normalizer.normalize_obs(observation)
-        action, _ = self._model.predict(observation, deterministic=True)
-        return action

@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agents import RunDirectory, RunError
+from agents import RunDirectory, RunError, load_agent
 from agents.environments import make_training_envs
 from agents.model import build_model
 from agents.processor import processor
 from agents.snapshots import (
     DamagedSnapshot,
     check_snapshot,
-    load_agent,
+    load_acting,
     newest_good_snapshot,
     read_snapshot,
     snapshot_steps,
@@ -34,12 +34,14 @@ from agents.snapshots import (
 from agents.training import create_run, train_run
 from tests.agents.small_runs import small_config
 
-FILES = ("manifest.json", "agent.zip", "state.json", "arrays.npz")
+FILES = ("manifest.json", "agent.zip", "state.json", "arrays.npz", "vecnormalize.pkl")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    config = small_config("sac", total_timesteps=200, hyperparameters={"buffer_size": 120})
+    config = small_config(
+        "sac", total_timesteps=200, normalize={}, hyperparameters={"buffer_size": 120}
+    )
     run = create_run(config, tmp_path_factory.mktemp("whole") / "run")
     train_run(run, Console(quiet=True))
     return run
@@ -287,9 +289,27 @@ def test_nothing_in_a_snapshot_is_unpickled(
     check_snapshot(run, snapshot)
 
     if member == "data":
-        load_agent(snapshot, model)
+        load_acting(snapshot, model)
     else:
         with pytest.raises(pickle.UnpicklingError):
-            load_agent(snapshot, model)
+            load_acting(snapshot, model)
 
+    assert not Path("unpickled").exists()
+
+
+def test_the_statistics_in_sb3s_form_are_never_read(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = run.snapshots_path / str(snapshot_steps(run)[-1])
+    trap = pickle.dumps(_Trap())
+    (path / "vecnormalize.pkl").write_bytes(trap)
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    manifest["files"]["vecnormalize.pkl"] = hashlib.sha256(trap).hexdigest()
+    write_manifest(path / "manifest.json", manifest)
+
+    load_agent(run)
+    train_run(run, Console(quiet=True))
+
+    assert snapshot_steps(run)[-1] > int(path.name)
     assert not Path("unpickled").exists()

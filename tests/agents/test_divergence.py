@@ -15,7 +15,7 @@ from agents import RunDirectory, RunError
 from agents.branching import HeldBranches
 from agents.divergence import Diverged, Divergence, read_divergence, write_divergence
 from agents.environments import training_envs
-from agents.finite import non_finite_state, non_finite_update
+from agents.finite import UpdateWatch, non_finite_state
 from agents.model import build_model, optimizers
 from agents.snapshots import check_snapshot, read_snapshot, snapshot_steps
 from agents.state import moments
@@ -145,26 +145,27 @@ def test_each_thing_that_is_not_finite_is_seen_and_named() -> None:
     with training_envs(config) as venv:
         model = build_model(config, venv)
         model._setup_learn(1)
-        assert non_finite_update(model, {"actor_loss": -1e30}) is None
-        assert non_finite_update(model, {"explained_variance": math.nan}) is None
-        assert non_finite_update(model, {"actor_loss": math.inf}) == "actor_loss is inf"
+        watch = UpdateWatch(model)
+        assert watch.non_finite({"actor_loss": -1e30}) is None
+        assert watch.non_finite({"explained_variance": math.nan}) is None
+        assert watch.non_finite({"actor_loss": math.inf}) == "actor_loss is inf"
         bias = optimizers(model)["critic.optimizer"].param_groups[0]["params"][1]
         for value in (math.nan, -math.inf):
             with torch.no_grad():
                 bias[3] = value
             seen = "a parameter of critic.optimizer is not finite"
-            assert non_finite_update(model, {}) == seen
+            assert watch.non_finite({}) == seen
         with torch.no_grad():
             bias.fill_(3e38)  # Their sum is not finite, and they are.
-        assert non_finite_update(model, {}) is None
+        assert watch.non_finite({}) is None
         with torch.no_grad():
             bias.fill_(0.0)
         statistic = moments(model)["normalizer.desired_goal"]
         statistic.var = np.array([1.0, np.inf, 1.0])
         seen = "a running statistic, normalizer.desired_goal, is not finite"
-        assert non_finite_update(model, {}) == seen
+        assert watch.non_finite({}) == seen
         statistic.var = np.ones(3)
         bias.grad = torch.full_like(bias, 1e30)
         optimizers(model)["critic.optimizer"].step()
-        assert non_finite_update(model, {}) is None
+        assert watch.non_finite({}) is None
         assert non_finite_state(model) == "the state of critic.optimizer is not finite"

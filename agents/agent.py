@@ -1,0 +1,118 @@
+"""The agent of a snapshot, ready to act: its networks and observation statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.algorithms import ALGORITHMS
+from agents.config import ConfigError
+from agents.environments import training_envs
+from agents.model import build_model
+from agents.run_directory import RunDirectory, RunError
+from agents.snapshots import Snapshot, load_acting, phase_end_steps, read_snapshot, snapshot_steps
+from agents.state import kept_generators
+
+
+class Agent:
+    """Acts on observations as the environments of a run give them; any snapshot can be put in.
+
+    It is on the CPU and has no environment. Python's, NumPy's and torch's generators are left as
+    they are when it is made, so that a training beside it in the same process goes on as it would;
+    stochastic actions draw from torch's, as everywhere in SB3.
+
+    Args:
+        run: The run whose agents are to act. Until `load`, it acts at random.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        config = run.config
+        # The algorithms check their buffers against `n_envs`, which is 1 here: an on-policy one
+        # gets the rollout it was trained with, an off-policy one nothing to remember.
+        buffer = (
+            {"buffer_size": 1}
+            if ALGORITHMS[config.algo].off_policy
+            else {"n_steps": run.steps_per_update}
+        )
+        config = dataclasses.replace(
+            config,
+            n_envs=1,
+            vec_env="dummy",
+            device="cpu",
+            hyperparameters={**config.hyperparameters, **buffer},
+        )
+        with kept_generators(), training_envs(config) as venv:
+            self._model = build_model(config, venv)
+            # Keeps its statistics when the environments below it are closed.
+            self._normalizer = self._model.get_vec_normalize_env()
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Puts in the networks and the observation statistics of a snapshot.
+
+        Args:
+            snapshot: A snapshot of the run.
+
+        Raises:
+            RunError: If a file of it was altered.
+        """
+        load_acting(snapshot, self._model)
+
+    def predict(
+        self,
+        observation: Any,  # noqa: ANN401 - SB3 names no type for dictionaries
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Chooses actions, as `predict` of an SB3 model does, but from raw observations.
+
+        Args:
+            observation: Dictionary of one observation, or of a batch with the batch first.
+            state: Of recurrent policies; none here has one.
+            episode_start: Of recurrent policies.
+            deterministic: Whether the most likely action is taken rather than a random one.
+
+        Returns:
+            Actions of shape (4,) and the like, or (batch, 4), and `state`.
+        """
+        if self._normalizer is not None:
+            observation = self._normalizer.normalize_obs(observation)
+        return self._model.predict(observation, state, episode_start, deterministic)
+
+
+def load_agent(run: RunDirectory, phase: int | None = None) -> Agent:
+    """Loads the agent at the end of a phase, to act with.
+
+    Args:
+        run: The run, such as `find_run("latest")`; it need not be complete.
+        phase: Index of the phase; `None` for the newest agent there is.
+
+    Returns:
+        The agent, whose `predict` takes the observations of the run's task as they are.
+
+    Raises:
+        ConfigError: If the run has no such phase.
+        RunError: If the phase has not ended yet, or the snapshot is damaged.
+    """
+    existing = snapshot_steps(run)
+    if phase is None:
+        if not existing:
+            raise RunError(f"{run.path} has no snapshot yet")
+        step = existing[-1]
+    else:
+        ends = phase_end_steps(run)
+        if phase not in ends:
+            raise ConfigError(
+                f"{run.path} has no phase {phase}; valid: {', '.join(map(str, ends))}"
+            )
+        step = ends[phase]
+        if step not in existing:
+            raise RunError(
+                f"{run.path} has no snapshot at the end of phase {phase} (step {step}) yet"
+            )
+    agent = Agent(run)
+    agent.load(read_snapshot(run, step))
+    return agent
