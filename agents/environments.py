@@ -147,8 +147,8 @@ def make_training_envs(config: RunConfig) -> VecEnv:
         # SB3 transposes too, but outside of VecNormalize, which then hands replay buffers pictures
         # of the wrong shape.
         venv = VecTransposeImage(venv)
-    if normalize.get("norm_obs_keys") is None:
-        normalize["norm_obs_keys"] = list(NORMALIZED_KEYS)
+        if normalize.get("norm_obs_keys") is None:
+            normalize["norm_obs_keys"] = list(NORMALIZED_KEYS)
     try:
         return VecNormalize(venv, **normalize)
     except (TypeError, ValueError) as error:
