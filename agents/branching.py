@@ -46,10 +46,12 @@ def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
         The snapshot, checked.
 
     Raises:
+        ConfigError: If the run cannot be forked there.
         RunError: If the run has not come that far or the snapshot is damaged.
     """
-    start = next(p.start for p in run.effective_phases if p.index == phase)
-    step = start - run.steps_per_update
+    if phase not in run.fork_steps:
+        raise ConfigError(run.why_no_fork(phase))
+    step = run.fork_steps[phase]
     if step not in snapshot_steps(run):
         raise RunError(
             f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
@@ -81,9 +83,8 @@ def create_branch(
     """
     snapshot = fork_snapshot(run, phase)
     total = run.config.total_timesteps
-    later = [p.start for p in run.effective_phases if p.index > phase]
-    if length == "phase" and later:
-        total = later[0] - run.steps_per_update
+    if length == "phase" and phase != run.effective_phases[-1].index:
+        total = run.phase_end_steps[phase]
         if schedule(total) != schedule(total - 1):
             # The last update of a run keeps to the rate before its end, so it cannot be the first
             # of a phase.
@@ -93,7 +94,11 @@ def create_branch(
     config = dataclasses.replace(run.config, schedule=schedule, total_timesteps=total)
     relative = os.path.relpath(run.path, path)
     branch = RunDirectory.create(
-        path, config, run.steps_per_update, parent=Parent(relative, snapshot.step, phase)
+        path,
+        config,
+        run.steps_per_update,
+        run.first_update,
+        parent=Parent(relative, snapshot.step, phase, snapshot.state_sha256),
     )
     copy_past(run, snapshot, branch)
     return branch
@@ -149,9 +154,10 @@ class HeldBranches:
         Args:
             snapshot: A snapshot of the run; one that is not at a boundary is passed over.
         """
-        if snapshot.phase_end is None or snapshot.final:
+        boundaries = {step: phase for phase, step in self._run.fork_steps.items()}
+        phase = boundaries.get(snapshot.step)
+        if phase is None:
             return
-        phase = next(p.index for p in self._run.effective_phases if p.index > snapshot.phase_end)
         path = branch_path(self._run, f"held-{phase}")
         if (path / "run.json").exists():
             branch = RunDirectory.open(path)

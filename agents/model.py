@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -153,6 +154,23 @@ def steps_per_update(model: BaseAlgorithm) -> int:
     if model.train_freq.unit is not TrainFrequencyUnit.STEP:
         raise ConfigError("hyperparameter 'train_freq' must count steps: [n, step], not episodes")
     return model.train_freq.frequency * model.n_envs
+
+
+def first_update(model: BaseAlgorithm) -> int | None:
+    """Step of the first update: the first end of a rollout after the warm-up.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        The step, which may lie beyond the end of the training; `None` if the model never updates.
+    """
+    interval = steps_per_update(model)
+    if not isinstance(model, OffPolicyAlgorithm):
+        return interval
+    if model.gradient_steps == 0 or not model.learning_starts < math.inf:
+        return None
+    return (max(0, int(model.learning_starts)) // interval + 1) * interval
 
 
 def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:

@@ -41,7 +41,7 @@ def phase_at(phases: Sequence[Phase], step: int) -> Phase:
     """The phase that holds at a step: the last one that has started, or else the first.
 
     Args:
-        phases: Phases in order, as in `RunDirectory.effective_phases`.
+        phases: Phases in order, as in `RunDirectory.timeline`.
         step: The step.
 
     Returns:
@@ -166,7 +166,7 @@ class Recorder:
     """
 
     def __init__(self, run: RunDirectory, elapsed_s: float = 0.0) -> None:
-        self._phases = run.effective_phases
+        self._phases = run.timeline
         self._losses = ALGORITHMS[run.config.algo].losses
         self.logger = UpdateLogger(run.tensorboard_path)
         self._metrics = Table(run.metrics_path, metric_columns(run.config.algo))

@@ -18,7 +18,7 @@ from agents.config import ConfigError, RunConfig
 from agents.environments import training_envs
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
-from agents.model import build_model, check_hindsight, steps_per_update
+from agents.model import build_model, check_hindsight, first_update, steps_per_update
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
@@ -33,9 +33,11 @@ from agents.snapshots import (
     save_snapshot,
     snapshot_steps,
 )
+from agents.spans import phases_by_reason
 from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10
+LATE_BOUNDARIES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ logger = logging.getLogger(__name__)
 def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
     """Creates a run that `train_run` can train, after trying that its model can be built.
 
-    Logs a warning if a boundary will take effect later than planned.
+    Logs a warning if a phase will see no update, or a boundary take effect later than planned.
 
     Args:
         config: What to train.
@@ -61,32 +63,41 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
         model = build_model(config, venv)
         check_hindsight(config, model)
         _replay_log(model, path / "replay")
-    run = RunDirectory.create(path, config, steps_per_update(model), held_branches=held_branches)
-    if late := late_boundaries(run):
-        logger.warning(
-            "%s updates every %d steps: %s", config.algo, run.steps_per_update, ", ".join(late)
-        )
+    run = RunDirectory.create(
+        path, config, steps_per_update(model), first_update(model), held_branches=held_branches
+    )
+    for phrase in late_boundaries(run):
+        logger.warning("%s", phrase)
     return run
 
 
 def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
-    """What the schedule plans and the algorithm, which updates only now and then, does later.
+    """What the schedule plans and the algorithm, which updates only now and then, does not do.
 
     Args:
         run: The run.
 
     Returns:
-        A phrase for each planned phase that no update meets, or not at its start.
+        A line for the phases that no update meets, for each reason, and one for the boundaries
+        that take effect later than planned.
     """
-    effective = {phase.index: phase.start for phase in run.effective_phases}
-    phrases = []
-    for phase in run.phases:
-        if phase.index not in effective:
-            phrases.append(f"phase {phase.index} (planned at {phase.start}) sees no update")
-        elif effective[phase.index] != phase.start:
-            start = effective[phase.index]
-            phrases.append(f"phase {phase.index} begins at {start} instead of {phase.start}")
-    return tuple(phrases)
+    if not run.effective_phases:
+        return (f"nothing will be learned, no phase sees an update: {run.untrained_phases[0]}",)
+    lines = [
+        f"{name} will see no update: {reason}"
+        for name, reason in phases_by_reason(run.untrained_phases).items()
+    ]
+    late = [
+        f"phase {phase.index} begins at {phase.start} instead of {run.phases[phase.index].start}"
+        for phase in run.effective_phases
+        if phase.start != run.phases[phase.index].start
+    ]
+    if len(late) > LATE_BOUNDARIES_SHOWN:
+        late[LATE_BOUNDARIES_SHOWN:] = [f"{len(late) - LATE_BOUNDARIES_SHOWN} more begin late"]
+    if late:
+        every = f"{run.config.algo} updates every {run.steps_per_update} steps"
+        lines.append(f"{every}: {', '.join(late)}")
+    return tuple(lines)
 
 
 def train_run(
@@ -152,7 +163,7 @@ def _train(
 
 
 def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
-    return TrainingProgress(run.config.total_timesteps, run.effective_phases[0], console)
+    return TrainingProgress(run.config.total_timesteps, run.timeline[0], console)
 
 
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
@@ -200,6 +211,7 @@ class _Steering(BaseCallback):
         self._to_restore = snapshot
         self._on_snapshot = on_snapshot
         self._replay_log: ReplayLog | None = None
+        self._phase_ends = {step: index for index, step in run.phase_end_steps.items()}
 
     def _on_training_start(self) -> None:
         self._replay_log = _replay_log(self.model, self._run.replay_path)
@@ -216,25 +228,24 @@ class _Steering(BaseCallback):
             self._replay_log.extend(step // self.model.n_envs)
         if step == 0:
             return
-        phase = phase_at(self._run.effective_phases, step)
-        at_boundary = phase_at(self._run.effective_phases, step + interval) != phase
+        phase_end = self._phase_ends.get(step)
         every = self._run.config.snapshot_every
         is_due = step // every > (step - interval) // every
         interrupted = self._stop.signal_number is not None
-        if at_boundary or is_due or interrupted:
-            self._save(phase_end=phase.index if at_boundary else None, final=False)
+        if phase_end is not None or is_due or interrupted:
+            self._save(phase_end=phase_end, final=False)
         if self._stop.signal_number is not None:
             raise TrainingInterrupted(self._stop.signal_number)
 
     def _on_step(self) -> bool:
         step = self.model.num_timesteps
         self._recorder.record_episodes(step, self.locals["infos"])
-        self._progress.update(self.model, phase_at(self._run.effective_phases, step))
+        self._progress.update(self.model, phase_at(self._run.timeline, step))
         return True
 
     def _on_training_end(self) -> None:
         self._recorder.record_update(self.model)
-        self._save(phase_end=self._run.effective_phases[-1].index, final=True)
+        self._save(phase_end=self._phase_ends.get(self.model.num_timesteps), final=True)
 
     def _save(self, *, phase_end: int | None, final: bool) -> None:
         snapshot = save_snapshot(
