@@ -13,7 +13,7 @@ from agents.config import ConfigError
 from agents.environments import training_envs
 from agents.model import build_model
 from agents.run_directory import RunDirectory, RunError
-from agents.snapshots import Snapshot, load_acting, phase_end_steps, read_snapshot, snapshot_steps
+from agents.snapshots import Snapshot, load_acting, read_snapshot, snapshot_steps
 from agents.state import kept_generators
 
 
@@ -103,7 +103,7 @@ def load_agent(run: RunDirectory, phase: int | None = None) -> Agent:
             raise RunError(f"{run.path} has no snapshot yet")
         step = existing[-1]
     else:
-        ends = phase_end_steps(run)
+        ends = run.phase_end_steps
         if phase not in ends:
             raise ConfigError(
                 f"{run.path} has no phase {phase}; valid: {', '.join(map(str, ends))}"

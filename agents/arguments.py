@@ -18,7 +18,7 @@ from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig, read_schedule
 from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
-from agents.run_directory import RunDirectory
+from agents.run_directory import BRANCH_LENGTHS, RunDirectory
 from schedules import Schedule, StaircaseSchedule
 
 SCHEDULE_FLAGS = tuple(field.name for field in dataclasses.fields(StaircaseSchedule))
@@ -38,7 +38,6 @@ CONFIG_FLAGS = (
     "snapshot_every",
 )
 MAXIMUM_EPISODES = 10_000
-BRANCH_LENGTHS = ("phase", "end")
 
 _preset = tyro.conf.arg(help_behavior_hint="(default: from the preset)")
 _optional = tyro.conf.arg(help_behavior_hint="(optional)")
@@ -248,12 +247,8 @@ def describe_branch(arguments: TrainArguments, run: RunDirectory) -> tuple[int, 
     without_changes: dict[str, Any] = dict.fromkeys(SCHEDULE_FLAGS)
     resolve_config(dataclasses.replace(arguments, **without_changes), run)
     phase = arguments.at_phase
-    valid = [p.index for p in run.effective_phases[1:]]
-    if phase not in valid:
-        raise ConfigError(
-            f"--at-phase {phase}: {run.path} can be forked at "
-            + (", ".join(map(str, valid)) if valid else "no phase, its rate never changes")
-        )
+    if phase is None or phase not in run.fork_steps:
+        raise ConfigError(f"--at-phase {phase}: {run.why_no_fork(phase)}")
     try:
         if arguments.held:
             name, schedule = f"held-{phase}", held_schedule(run, phase)

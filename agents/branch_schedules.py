@@ -15,12 +15,14 @@ def held_schedule(run: RunDirectory, phase: int) -> Schedule:
 
     Args:
         run: The run to be forked.
-        phase: Index of the phase at whose beginning it is forked.
+        phase: Index of the phase at whose beginning it is forked, a key of `run.fork_steps`.
 
     Returns:
         The schedule of a held branch.
     """
-    return _spliced(run.phases[:phase], run.phases[phase].start, ())
+    # The rate that the last update had: planned phases that none met may lie between.
+    before = max(p.index for p in run.effective_phases if p.index < phase)
+    return _spliced(run.phases[: before + 1], run.phases[phase].start, ())
 
 
 def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) -> Schedule:

@@ -26,7 +26,6 @@ from agents.snapshots import (
     Snapshot,
     check_snapshot,
     copy_past,
-    phase_end_steps,
     read_snapshot,
     snapshot_steps,
 )
@@ -50,10 +49,12 @@ def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
         The snapshot, checked.
 
     Raises:
+        ConfigError: If the run cannot be forked there.
         RunError: If the run has not come that far or the snapshot is damaged.
     """
-    before = max(p.index for p in run.effective_phases if p.index < phase)
-    step = phase_end_steps(run)[before]
+    if phase not in run.fork_steps:
+        raise ConfigError(run.why_no_fork(phase))
+    step = run.fork_steps[phase]
     if not (run.snapshots_path / str(step)).is_dir():
         raise RunError(
             f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
@@ -86,9 +87,8 @@ def create_branch(
     check_device(run.config.device)
     snapshot = fork_snapshot(run, phase)
     total = run.config.total_timesteps
-    later = [p.start for p in run.effective_phases if p.index > phase]
-    if length == "phase" and later:
-        total = later[0] - run.steps_per_update
+    if length == "phase" and phase != run.effective_phases[-1].index:
+        total = run.phase_end_steps[phase]
         if schedule(total) != schedule(total - 1):
             # The last update of a run keeps to the rate before its end, so it cannot be the first
             # of a phase.
@@ -98,7 +98,11 @@ def create_branch(
     config = dataclasses.replace(run.config, schedule=schedule, total_timesteps=total)
     relative = os.path.relpath(run.path, path)
     branch = RunDirectory.create(
-        path, config, run.steps_per_update, parent=Parent(relative, snapshot.step, phase)
+        path,
+        config,
+        run.steps_per_update,
+        run.first_update,
+        parent=Parent(relative, snapshot.step, phase, snapshot.state_sha256),
     )
     copy_past(run, snapshot, branch)
     return branch
@@ -154,9 +158,10 @@ class HeldBranches:
         Args:
             snapshot: A snapshot of the run; one that is not at a boundary is passed over.
         """
-        if snapshot.phase_end is None or snapshot.final:
+        boundaries = {step: phase for phase, step in self._run.fork_steps.items()}
+        phase = boundaries.get(snapshot.step)
+        if phase is None:
             return
-        phase = next(p.index for p in self._run.effective_phases if p.index > snapshot.phase_end)
         path = branch_path(self._run, f"held-{phase}")
         if (path / "run.json").exists():
             branch = RunDirectory.open(path)

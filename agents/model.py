@@ -216,6 +216,21 @@ def steps_per_update(model: BaseAlgorithm) -> int:
     return model.train_freq.frequency * model.n_envs
 
 
+def first_update(model: BaseAlgorithm, interval: int) -> int:
+    """Step of the first update: the first end of a rollout after the warm-up.
+
+    Args:
+        model: A built model.
+        interval: Environment timesteps from one update to the next.
+
+    Returns:
+        The step, which may lie beyond the end of the training.
+    """
+    if not isinstance(model, OffPolicyAlgorithm):
+        return interval
+    return (model.learning_starts // interval + 1) * interval
+
+
 def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     """Every optimizer a model owns, by the dotted name under which SB3 saves it.
 

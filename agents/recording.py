@@ -41,7 +41,7 @@ def phase_at(phases: Sequence[Phase], step: int) -> Phase:
     """The phase that holds at a step: the last one that has started, or else the first.
 
     Args:
-        phases: Phases in order, as in `RunDirectory.effective_phases`.
+        phases: Phases in order, as in `RunDirectory.timeline`.
         step: The step.
 
     Returns:
@@ -270,7 +270,7 @@ class Recorder:
         self.logger.end_update(step, is_written=len(around) > 1 or is_last)
 
     def _phase(self, step: int) -> int:
-        return phase_at(self._run.effective_phases, step).index
+        return phase_at(self._run.timeline, step).index
 
     def record_episodes(self, step: int, infos: Sequence[Mapping[str, Any]]) -> None:
         """Adds a row to `episodes.csv` for each environment whose episode ended.

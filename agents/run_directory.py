@@ -6,20 +6,43 @@ import dataclasses
 import json
 import os
 import platform
+import reprlib
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import envs
+from agents.algorithms import ALGORITHMS
 from agents.atomic import write_atomically
 from agents.config import ConfigError, RunConfig
 from agents.processor import processor
+from agents.spans import spans
+from agents.stored_values import (
+    StoredValueError,
+    require_equal,
+    stored,
+    stored_integer,
+    stored_mapping,
+    stored_text,
+)
 from schedules import Phase, effective_phases
+from schedules.registry import SCHEDULES
 
 FORMAT = "staircase-lab run"
 FORMAT_VERSION = 1
+BRANCH_LENGTHS = ("phase", "end")
+LONGEST_REASON = 400
+# Those that every run has; what was added since has a default, as runs were trained before.
+_CONFIG_KEYS = (
+    *("seed", "n_envs", "vec_env", "reward", "control", "device", "snapshot_every"),
+    *("hyperparameters", "her", "action_noise", "normalize"),
+)
 _PACKAGES = ("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch")
 
 
@@ -35,11 +58,14 @@ class Parent:
         run: Path of the parent's run directory, relative to the branch's own.
         step: Step of the snapshot at which the two part.
         phase: Index of the parent's phase that begins there, in which the branch goes its own way.
+        state_sha256: Checksum of that snapshot's state; `None` in branches that were created
+            before it was noted.
     """
 
     run: str
     step: int
     phase: int
+    state_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +79,11 @@ class RunDirectory:
         path: The folder.
         config: What is trained.
         phases: Planned phases of the schedule.
-        effective_phases: When each phase really holds, given how often the algorithm updates.
+        effective_phases: Those phases that an update meets, and when each of them really holds,
+            given when the algorithm updates; empty if nothing is ever updated.
         steps_per_update: Environment timesteps between two readings of the rate.
+        first_update: Step of the first update, after the warm-up; it may lie beyond the end.
+            `None` if the algorithm never updates.
         parent: Where the run was forked from; `None` for a trunk.
         held_branches: How far the held branches go that are trained with the run, `"phase"` or
             `"end"`; `None` if it has none.
@@ -70,12 +99,66 @@ class RunDirectory:
     phases: tuple[Phase, ...]
     effective_phases: tuple[Phase, ...]
     steps_per_update: int
+    first_update: int
     parent: Parent | None
     held_branches: str | None
     created: str
     versions: Mapping[str, str]
     git_revision: str | None
     processor: Mapping[str, str]
+
+    @cached_property
+    def untrained_phases(self) -> Mapping[int, str]:
+        """Why no update meets a phase, by index, for each planned phase that none meets."""
+        met = {phase.index for phase in self.effective_phases}
+        early = f"the first comes at step {self.first_update}"
+        between = f"{self.config.algo} updates every {self.steps_per_update} steps"
+        first = min(met, default=len(self.phases))
+        return {
+            phase.index: early if phase.index < first else between
+            for phase in self.phases
+            if phase.index not in met
+        }
+
+    @cached_property
+    def timeline(self) -> tuple[Phase, ...]:
+        """The phase of every step: planned ones up to the first update's, then effective ones."""
+        first = self.effective_phases[0].index if self.effective_phases else len(self.phases)
+        return (*self.phases[:first], *self.effective_phases)
+
+    @cached_property
+    def phase_end_steps(self) -> Mapping[int, int]:
+        """Step of the snapshot at the end of each effective phase, by index.
+
+        It is the last before the next phase's first update, and at the end that of the run.
+        """
+        phases = self.effective_phases
+        ends = {left.index: right.start - self.steps_per_update for left, right in pairwise(phases)}
+        return ends | {phase.index: phase.stop for phase in phases[-1:]}
+
+    @cached_property
+    def fork_steps(self) -> Mapping[int, int]:
+        """Step of the snapshot from which a branch goes its own way in a phase, by its index.
+
+        Those phases are listed that an update meets, and another one a phase before.
+        """
+        phases = self.effective_phases
+        return {right.index: self.phase_end_steps[left.index] for left, right in pairwise(phases)}
+
+    def why_no_fork(self, phase: int | None) -> str:
+        """Why a branch cannot go its own way in a phase, and in which phases it can.
+
+        Args:
+            phase: An index that is not in `fork_steps`.
+        """
+        if phase is not None and phase in self.untrained_phases:
+            reason = f"no update meets phase {phase}: {self.untrained_phases[phase]}"
+        elif phase in self.phase_end_steps:
+            reason = f"no update comes before phase {phase}"
+        else:
+            reason = f"it has no phase {phase}"
+        valid = spans(list(self.fork_steps)) or "no phase"
+        return f"{self.path} can be forked at {valid}; {reason}"
 
     @property
     def metrics_path(self) -> Path:
@@ -123,6 +206,7 @@ class RunDirectory:
         path: Path,
         config: RunConfig,
         steps_per_update: int,
+        first_update: int,
         parent: Parent | None = None,
         held_branches: str | None = None,
     ) -> RunDirectory:
@@ -132,6 +216,7 @@ class RunDirectory:
             path: The folder; it must not exist yet, or be empty.
             config: What will be trained.
             steps_per_update: Environment timesteps between two readings of the rate.
+            first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             parent: Where the run was forked from.
             held_branches: Length of the held branches that belong to the run.
 
@@ -150,8 +235,9 @@ class RunDirectory:
                 path=path,
                 config=config,
                 phases=phases,
-                effective_phases=effective_phases(phases, steps_per_update),
+                effective_phases=effective_phases(phases, steps_per_update, first_update),
                 steps_per_update=steps_per_update,
+                first_update=first_update,
                 parent=parent,
                 held_branches=held_branches,
                 created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
@@ -173,6 +259,7 @@ class RunDirectory:
             "phases": [dataclasses.asdict(phase) for phase in self.phases],
             "effective_phases": [dataclasses.asdict(phase) for phase in self.effective_phases],
             "steps_per_update": self.steps_per_update,
+            "first_update": self.first_update,
             "parent": None if self.parent is None else dataclasses.asdict(self.parent),
             "held_branches": self.held_branches,
             "versions": self.versions,
@@ -192,7 +279,8 @@ class RunDirectory:
             The run.
 
         Raises:
-            RunError: If the folder is missing, foreign, broken or of an unknown format.
+            RunError: If the folder is missing, foreign, broken or of an unknown format, or the run
+                needs something that is not registered.
         """
         file = path / "run.json"
         if not path.is_dir():
@@ -201,31 +289,133 @@ class RunDirectory:
             data = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no run.json") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{file} cannot be read: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise RunError(f"{file} was not written by this project")
+            raise RunError(f"{file} was not written by this project: its format is not {FORMAT!r}")
         if data.get("format_version") != FORMAT_VERSION:
             raise RunError(
-                f"{file} has format version {data.get('format_version')!r}; "
+                f"{file} has format version {reprlib.repr(data.get('format_version'))}; "
                 f"this code reads version {FORMAT_VERSION}"
             )
         try:
-            return cls(
-                path=path,
-                config=RunConfig.from_dict(data["config"]),
-                phases=tuple(Phase(**phase) for phase in data["phases"]),
-                effective_phases=tuple(Phase(**phase) for phase in data["effective_phases"]),
-                steps_per_update=data["steps_per_update"],
-                parent=None if data["parent"] is None else Parent(**data["parent"]),
-                held_branches=data["held_branches"],
-                created=data["created"],
-                versions=data["versions"],
-                git_revision=data["git_revision"],
-                processor=data.get("processor", {}),
+            return cls._from_json(path, data)
+        except StoredValueError as error:
+            reason = str(error)
+            if len(reason) > LONGEST_REASON:  # a value of any length may be quoted
+                reason = f"{reason[:LONGEST_REASON]}..."
+            raise RunError(f"{file} is broken: {reason}") from error
+
+    @classmethod
+    def _from_json(cls, path: Path, data: Mapping[str, Any]) -> RunDirectory:
+        config = _stored_config(path / "run.json", stored_mapping(stored(data, "config"), "config"))
+        steps = stored_integer(stored(data, "steps_per_update"), "steps_per_update", minimum=1)
+        phases = _stored_phases(data, "phases", config.schedule.phases(config.total_timesteps))
+        if "first_update" in data:
+            first = stored_integer(data["first_update"], "first_update", minimum=1)
+            expected = effective_phases(phases, steps, first)
+            effective = _stored_phases(data, "effective_phases", expected)
+        else:
+            # Such a run is from before the warm-up was considered.
+            _stored_phases(data, "effective_phases", effective_phases(phases, steps))
+            first = _usual_first_update(config, steps)
+            effective = effective_phases(phases, steps, first)
+        held_branches = stored(data, "held_branches")
+        if held_branches not in (None, *BRANCH_LENGTHS):
+            raise StoredValueError(
+                f"held_branches must be null, {' or '.join(map(repr, BRANCH_LENGTHS))}, "
+                f"got {reprlib.repr(held_branches)}"
             )
-        except (ConfigError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is broken: {error}") from error
+        versions = stored_mapping(stored(data, "versions"), "versions")
+        revision = stored(data, "git_revision")
+        return cls(
+            path=path,
+            config=config,
+            phases=phases,
+            effective_phases=effective,
+            steps_per_update=steps,
+            first_update=first,
+            parent=_stored_parent(stored(data, "parent")),
+            held_branches=held_branches,
+            created=_stored_time(stored(data, "created"), "created"),
+            versions={
+                stored_text(name, "versions"): stored_text(value, f"versions.{name}")
+                for name, value in versions.items()
+            },
+            git_revision=None if revision is None else stored_text(revision, "git_revision"),
+            processor={
+                name: stored_text(value, f"processor.{name}")
+                for name, value in stored_mapping(data.get("processor", {}), "processor").items()
+            },
+        )
+
+
+def _stored_config(file: Path, data: Mapping[str, Any]) -> RunConfig:
+    schedule = data.get("schedule")
+    plugin = "by the entry point staircase_lab.{} of an installed package, or envs.register_{}"
+    for kind, name, known, how in (
+        ("task", data.get("env"), envs.TASKS, plugin.format("tasks", "task")),
+        ("robot", data.get("robot"), envs.ROBOTS, plugin.format("robots", "robot")),
+        ("algorithm", data.get("algo"), ALGORITHMS, "by a line in agents/algorithms.py"),
+        (
+            "schedule",
+            schedule.get("type") if isinstance(schedule, Mapping) else None,
+            [schedule.__name__ for schedule in SCHEDULES],
+            "by a line in schedules/registry.py",
+        ),
+    ):
+        if isinstance(name, str) and name not in known:
+            raise RunError(
+                f"{file} needs the {kind} {reprlib.repr(name)}, which is not registered here; "
+                f"it is registered {how}; registered are {', '.join(sorted(known))}"
+            )
+    try:
+        config = RunConfig.from_dict(data)
+    except ConfigError as error:
+        raise StoredValueError(str(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StoredValueError(f"config cannot be read: {error}") from error
+    for name in _CONFIG_KEYS:
+        stored(data, name, "config.")
+    return config
+
+
+def _stored_phases(
+    data: Mapping[str, Any], name: str, expected: tuple[Phase, ...]
+) -> tuple[Phase, ...]:
+    """The phases as they follow from the rest, after checking that the file says so too."""
+    require_equal(stored(data, name), [dataclasses.asdict(phase) for phase in expected], name)
+    return expected
+
+
+def _stored_parent(data: object) -> Parent | None:
+    if data is None:
+        return None
+    parent = stored_mapping(data, "parent")
+    state = parent.get("state_sha256")
+    return Parent(
+        run=stored_text(stored(parent, "run", "parent."), "parent.run"),
+        step=stored_integer(stored(parent, "step", "parent."), "parent.step", minimum=1),
+        phase=stored_integer(stored(parent, "phase", "parent."), "parent.phase", minimum=1),
+        state_sha256=None if state is None else stored_text(state, "parent.state_sha256"),
+    )
+
+
+def _stored_time(value: object, name: str) -> str:
+    text = stored_text(value, name)
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise StoredValueError(f"{name} must be a time, got {reprlib.repr(text)}") from None
+    return text
+
+
+def _usual_first_update(config: RunConfig, steps_per_update: int) -> int:
+    """The first update of a run that does not say it: after the warm-up that SB3 gave it."""
+    warm_up = config.hyperparameters.get("learning_starts", 100)
+    if not ALGORITHMS[config.algo].off_policy or not isinstance(warm_up, int):
+        return steps_per_update
+    return (max(0, warm_up) // steps_per_update + 1) * steps_per_update
 
 
 def installed_versions() -> dict[str, str]:

@@ -22,7 +22,6 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -259,21 +258,6 @@ def newest_good_snapshot(run: RunDirectory) -> tuple[Snapshot | None, tuple[str,
     if damaged:
         raise RunError(f"no snapshot of {run.path} is good: {'; '.join(damaged)}")
     return None, ()
-
-
-def phase_end_steps(run: RunDirectory) -> dict[int, int]:
-    """Steps at which the phases of a run end, and with them come snapshots that are kept.
-
-    Args:
-        run: The run.
-
-    Returns:
-        For each effective phase, the last step before the next phase's first update; for the last
-        one, the end of the run.
-    """
-    phases = run.effective_phases
-    ends = {p.index: following.start - run.steps_per_update for p, following in pairwise(phases)}
-    return {**ends, phases[-1].index: phases[-1].stop}
 
 
 def snapshot_bytes(model: BaseAlgorithm) -> int:

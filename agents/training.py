@@ -31,19 +31,19 @@ from agents.snapshots import (
     Snapshot,
     load_snapshot,
     newest_good_snapshot,
-    phase_end_steps,
     remove_leftovers,
     remove_snapshot,
     save_snapshot,
     snapshot_bytes,
     snapshot_steps,
 )
+from agents.spans import phases_by_reason
 from agents.trial import try_config
 from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10
 MANY_SNAPSHOTS = 100
-NAMED_PHASES = 4
+LATE_BOUNDARIES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
     """Creates a run that `train_run` can train, after a trial of it that writes nothing.
 
-    Logs a warning if a boundary will take effect later than planned.
+    Logs a warning if a phase will see no update, or a boundary take effect later than planned.
 
     Args:
         config: What to train.
@@ -65,37 +65,40 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
         ConfigError: If the config cannot be trained; nothing is written then.
         RunError: If the folder cannot be used.
     """
-    interval = try_config(config)
-    run = RunDirectory.create(path, config, interval, held_branches=held_branches)
-    if late := late_boundaries(run):
-        more = [f"and {len(late) - NAMED_PHASES} more"] if len(late) > NAMED_PHASES else []
-        logger.warning(
-            "%s updates every %d steps: %s",
-            config.algo,
-            run.steps_per_update,
-            ", ".join([*late[:NAMED_PHASES], *more]),
-        )
+    interval, first_update = try_config(config)
+    run = RunDirectory.create(path, config, interval, first_update, held_branches=held_branches)
+    for phrase in late_boundaries(run):
+        logger.warning("%s", phrase)
     return run
 
 
 def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
-    """What the schedule plans and the algorithm, which updates only now and then, does later.
+    """What the schedule plans and the algorithm, which updates only now and then, does not do.
 
     Args:
         run: The run.
 
     Returns:
-        A phrase for each planned phase that no update meets, or not at its start.
+        A line for the phases that no update meets, for each reason, and one for the boundaries
+        that take effect later than planned.
     """
-    effective = {phase.index: phase.start for phase in run.effective_phases}
-    phrases = []
-    for phase in run.phases:
-        if phase.index not in effective:
-            phrases.append(f"phase {phase.index} (planned at {phase.start}) sees no update")
-        elif effective[phase.index] != phase.start:
-            start = effective[phase.index]
-            phrases.append(f"phase {phase.index} begins at {start} instead of {phase.start}")
-    return tuple(phrases)
+    if not run.effective_phases:
+        return (f"nothing will be learned, no phase sees an update: {run.untrained_phases[0]}",)
+    lines = [
+        f"{name} will see no update: {reason}"
+        for name, reason in phases_by_reason(run.untrained_phases).items()
+    ]
+    late = [
+        f"phase {phase.index} begins at {phase.start} instead of {run.phases[phase.index].start}"
+        for phase in run.effective_phases
+        if phase.start != run.phases[phase.index].start
+    ]
+    if len(late) > LATE_BOUNDARIES_SHOWN:
+        late[LATE_BOUNDARIES_SHOWN:] = [f"{len(late) - LATE_BOUNDARIES_SHOWN} more begin late"]
+    if late:
+        every = f"{run.config.algo} updates every {run.steps_per_update} steps"
+        lines.append(f"{every}: {', '.join(late)}")
+    return tuple(lines)
 
 
 def train_run(
@@ -156,7 +159,7 @@ def many_snapshots(run: RunDirectory, step: int) -> str | None:
         One line if more than `MANY_SNAPSHOTS` are still to be taken at ends of phases, which are
         all kept; or else `None`.
     """
-    ends = [end for end in phase_end_steps(run).values() if end > step]
+    ends = [end for end in run.phase_end_steps.values() if end > step]
     if len(ends) <= MANY_SNAPSHOTS:
         return None
     with training_envs(dataclasses.replace(run.config, vec_env="dummy")) as venv:
@@ -218,14 +221,14 @@ def _train(
 def _diverged(run: RunDirectory, model: BaseAlgorithm, what: str) -> Diverged:
     """Notes beside the run that its training came to numbers that are not finite."""
     step = model.num_timesteps
-    phase = phase_at(run.effective_phases, step).index
+    phase = phase_at(run.timeline, step).index
     divergence = Divergence(step, phase, rate_in_use(model), what)
     write_divergence(run, divergence)
     return Diverged(run, divergence, max(snapshot_steps(run), default=None))
 
 
 def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
-    return TrainingProgress(run.config.total_timesteps, run.effective_phases[0], console)
+    return TrainingProgress(run.config.total_timesteps, run.timeline[0], console)
 
 
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
@@ -275,6 +278,7 @@ class _Steering(BaseCallback):
         self._on_snapshot = on_snapshot
         self._replay_log: ReplayLog | None = None
         self._pruning = Pruning(run)
+        self._phase_ends = {step: index for index, step in run.phase_end_steps.items()}
 
     def _on_training_start(self) -> None:
         self._replay_log = _replay_log(self.model, self._run.replay_path)
@@ -292,25 +296,24 @@ class _Steering(BaseCallback):
             self._replay_log.extend(step // self.model.n_envs)
         if step == 0:
             return
-        phase = phase_at(self._run.effective_phases, step)
-        at_boundary = phase_at(self._run.effective_phases, step + interval) != phase
+        phase_end = self._phase_ends.get(step)
         every = self._run.config.snapshot_every
         is_due = step // every > (step - interval) // every
         interrupted = self._stop.signal_number is not None
-        if at_boundary or is_due or interrupted:
-            self._save(phase_end=phase.index if at_boundary else None, final=False)
+        if phase_end is not None or is_due or interrupted:
+            self._save(phase_end=phase_end, final=False)
         if self._stop.signal_number is not None:
             raise TrainingInterrupted(self._stop.signal_number)
 
     def _on_step(self) -> bool:
         step = self.model.num_timesteps
         self._recorder.record_episodes(step, self.locals["infos"])
-        self._progress.update(self.model, phase_at(self._run.effective_phases, step))
+        self._progress.update(self.model, phase_at(self._run.timeline, step))
         return True
 
     def _on_training_end(self) -> None:
         self._record_update()
-        self._save(phase_end=self._run.effective_phases[-1].index, final=True)
+        self._save(phase_end=self._phase_ends.get(self.model.num_timesteps), final=True)
 
     def _record_update(self) -> None:
         if (what := self._watch.non_finite(self._recorder.losses())) is not None:

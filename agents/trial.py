@@ -21,7 +21,7 @@ import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.environments import training_envs
-from agents.model import build_model_aloud, reason, steps_per_update
+from agents.model import build_model_aloud, first_update, reason, steps_per_update
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunError
 
@@ -33,7 +33,7 @@ _BUFFER = 1000
 logger = logging.getLogger(__name__)
 
 
-def try_config(config: RunConfig) -> int:
+def try_config(config: RunConfig) -> tuple[int, int]:
     """Builds a run's model, takes a step and an update with it, and throws it away.
 
     Few environments, few rows and a small batch do, so that it takes tenths of a second. Nothing is
@@ -43,7 +43,8 @@ def try_config(config: RunConfig) -> int:
         config: The run.
 
     Returns:
-        Environment timesteps between two readings of the learning rate.
+        Environment timesteps between two readings of the learning rate, and the step of the first
+        update, which may lie beyond the end of the training.
 
     Raises:
         ConfigError: If the run could not be trained.
@@ -63,7 +64,7 @@ def try_config(config: RunConfig) -> int:
         except Exception as error:
             raise ConfigError(f"{config.algo} cannot train so: {reason(error)}") from error
     _warn(config, model, [str(entry.message) for entry in caught if _is_of_concern(entry.category)])
-    return interval
+    return interval, first_update(model, interval)
 
 
 def _with_few_rows(config: RunConfig) -> RunConfig:

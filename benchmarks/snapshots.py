@@ -50,7 +50,7 @@ def snapshot_cost(full_rows: int) -> tuple[float, float, float]:
     """Median seconds and MB of a snapshot after 10,000 new rows, and the MB of those before."""
     config = RunConfig.from_dict(load_preset("sac", "reach"))
     with TemporaryDirectory() as folder, training_envs(config) as venv:
-        run = RunDirectory.create(Path(folder) / "run", config, 1)
+        run = RunDirectory.create(Path(folder) / "run", config, 1, 1)
         model = build_model(config, venv)
         model._setup_learn(1)
         assert isinstance(model, OffPolicyAlgorithm)

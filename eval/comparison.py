@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from agents import RunDirectory, RunError
 from agents.atomic import write_atomically
 from agents.run_directory import version_changes
 from eval.held_branches import HeldBranch, held_branches
-from eval.phase_ends import phase_ends
+from eval.phase_ends import missing_phases, phase_ends
 from eval.rollouts import evaluation_seeds
 from eval.statistics import (
     Estimate,
@@ -30,6 +30,7 @@ from eval.training_tables import Columns, read_training_table
 FORMAT = "staircase-lab comparison"
 FORMAT_VERSION = 1
 RECENT_EPISODES = 100
+MAXIMUM_PHASES = 20
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Comparison:
         algo: Algorithm of the run.
         seed: Seed of the run.
         episodes: Number of evaluation episodes.
-        phases: A result for each phase whose agent there is, in order.
+        phases: A result for each phase that is compared, in order.
         notes: One line for everything that is missing or left out.
     """
 
@@ -141,6 +142,9 @@ def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
     there, and the result is written to `evaluation/summary-<episodes>.json`. Held branches are
     looked for in `branches/` of the run; their episodes are kept in their own folders.
 
+    Of more than 20 phases, the first, the last, those with a held branch and some evenly spread
+    between are compared, 20 in all.
+
     Args:
         run: The run, which need not be complete.
         episodes: How many evaluation episodes, from 2 to 10 000.
@@ -150,18 +154,21 @@ def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
 
     Raises:
         ConfigError: If `episodes` is out of range.
-        RunError: If no phase has ended yet, a file of the run is damaged, or `evaluation/` cannot
-            be written.
+        RunError: If no phase that an update met has ended yet, a file of the run is damaged, or
+            `evaluation/` cannot be written.
     """
     evaluation_seeds(episodes)
     ends = phase_ends(run)
     held, branch_notes = held_branches(run, ends.snapshots)
     training = read_training_table(run.episodes_path, ("phase", "return", "success"))
-    played = played_episodes(run, ends.snapshots, episodes)
+    chosen = _choose_phases(list(ends.snapshots), held)
+    rivals = {held[index].rival_phase for index in chosen if index in held}
+    agents = {index: ends.snapshots[index] for index in sorted({*chosen, *rivals})}
+    played = played_episodes(run, agents, episodes)
     phases = {phase.index: phase for phase in run.effective_phases}
     results = []
-    for index, snapshot in ends.snapshots.items():
-        returns = _returns(played[index])
+    for index in chosen:
+        snapshot, returns = ends.snapshots[index], _returns(played[index])
         baseline = played.get(0) if index != 0 else None
         rows = {name: column[training["phase"] == index] for name, column in training.items()}
         results.append(
@@ -191,7 +198,8 @@ def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
         episodes=episodes,
         phases=tuple(results),
         notes=(
-            *(f"phase {index} is left out: {reason}" for index, reason in ends.missing.items()),
+            *missing_phases(ends.missing),
+            *_choice_note(chosen, list(ends.snapshots), held),
             *branch_notes,
             *_version_note(run),
         ),
@@ -208,6 +216,41 @@ def summary_path(run: RunDirectory, episodes: int) -> Path:
         episodes: How many evaluation episodes were compared.
     """
     return run.evaluation_path / f"summary-{episodes}.json"
+
+
+def _choose_phases(ended: Sequence[int], held: Collection[int]) -> list[int]:
+    """The phases that are compared: all, unless they are too many to play and to read."""
+    if len(ended) <= MAXIMUM_PHASES:
+        return list(ended)
+    chosen = {ended[0], ended[-1]}
+    for candidates in (
+        [index for index in ended if index in held],
+        _evenly(ended, MAXIMUM_PHASES),
+    ):
+        others = [index for index in candidates if index not in chosen]
+        chosen.update(_evenly(others, MAXIMUM_PHASES - len(chosen)))
+    return sorted(chosen)
+
+
+def _evenly(items: Sequence[int], count: int) -> list[int]:
+    """So many of the items at most, at even distances, the first and the last among them."""
+    if len(items) <= count or count < 2:
+        return list(items[:count])
+    return [items[place * (len(items) - 1) // (count - 1)] for place in range(count)]
+
+
+def _choice_note(
+    chosen: Sequence[int], ended: Sequence[int], held: Collection[int]
+) -> tuple[str, ...]:
+    if len(chosen) == len(ended):
+        return ()
+    passed = [index for index in held if index in ended and index not in chosen]
+    branches = f", {len(passed)} of them with a held branch," if passed else ""
+    return (
+        f"{len(chosen)} of {len(ended)} phases are compared, spread evenly; the other "
+        f"{len(ended) - len(chosen)}{branches} have their training episodes in the run's "
+        "episodes.csv, their updates in metrics.csv and their agents in snapshots/",
+    )
 
 
 def _returns(played: Sequence[StoredEpisode]) -> NDArray[np.float64]:

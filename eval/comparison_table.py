@@ -32,7 +32,9 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 
 
 def _evaluation(comparison: Comparison) -> RenderableType:
-    table = _table("phase", "steps", "rate", "return", "IQM", "success %", "minus phase 0")
+    differs = any(result.difference for result in comparison.phases)
+    last = ("minus phase 0",) if differs else ()
+    table = _table("phase", "steps", "rate", "return", "IQM", "success %", *last)
     for result in comparison.phases:
         success = result.success_rate
         table.add_row(
@@ -42,16 +44,19 @@ def _evaluation(comparison: Comparison) -> RenderableType:
             f"{result.mean_return.value:.2f}",
             f"{result.interquartile_mean_return:.2f}",
             f"{100 * success.value:.0f}\n[{100 * success.low:.0f}, {100 * success.high:.0f}]",
-            _difference(result.difference),
+            *(_difference(result.difference) for _ in last),
         )
     effects = any(result.decay_effect for result in comparison.phases)
+    difference = (
+        " 'minus phase 0' is paired by episode; it includes the effect of further training as well "
+        "as that of the lower rate. "
+        + ("The decay effects below separate" if effects else "A held branch separates")
+        + " the two."
+    )
     return Group(
         f"Agents at the ends of the phases, on the same {comparison.episodes} evaluation episodes",
         table,
-        "[..] is a 95 % interval, IQM the interquartile mean. 'minus phase 0' is paired by "
-        "episode; it includes the effect of further training as well as that of the lower rate. "
-        + ("The decay effects below separate" if effects else "A held branch separates")
-        + " the two.",
+        "[..] is a 95 % interval, IQM the interquartile mean." + (difference if differs else ""),
     )
 
 

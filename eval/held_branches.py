@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from agents import RunDirectory, RunError
-from agents.snapshots import Snapshot
+from agents.run_directory import Parent
+from agents.snapshots import Snapshot, read_snapshot
 from eval.phase_ends import phase_ends
 
 
@@ -81,16 +83,68 @@ def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
     parent = branch.parent
     if parent is None or not _is_same(branch.path / parent.run, trunk.path):
         raise RunError("its run.json names another parent")
-    for name in ("env", "robot", "reward", "control", "observation"):
-        if getattr(branch.config, name) != getattr(trunk.config, name):
-            raise RunError(f"its {name} is not the parent's")
-    if not 1 <= parent.phase < len(trunk.phases):
+    _check_config(trunk, branch)
+    if parent.phase not in trunk.fork_steps:
         raise RunError(f"its parent has no boundary into phase {parent.phase}")
-    old_rate = trunk.phases[parent.phase - 1].learning_rate
-    first_update = parent.step + branch.steps_per_update
-    *earlier, last = branch.effective_phases
-    rates = {p.learning_rate for p in earlier if p.stop > first_update} | {last.learning_rate}
-    return parent.phase if rates == {old_rate} else None
+    if parent.step != trunk.fork_steps[parent.phase]:
+        raise RunError(
+            f"its run.json says that it was forked at step {parent.step}, but its parent's "
+            f"boundary into phase {parent.phase} is after step {trunk.fork_steps[parent.phase]}"
+        )
+    _check_fork(trunk, branch, parent)
+    past = _rates_until(trunk, parent.step)
+    if _rates_until(branch, parent.step) != past:
+        raise RunError("its schedule is not the parent's before the fork")
+    _, old_rate = past[-1]
+    later = _rates_from(branch, parent.step + branch.steps_per_update)
+    return parent.phase if later == {old_rate} else None
+
+
+def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
+    """Refuses a branch that was trained otherwise than its parent, but for rate and length."""
+    own, parents = (
+        {**run.config.to_dict(), "steps_per_update": run.steps_per_update}
+        | {"first_update": run.first_update}
+        for run in (branch, trunk)
+    )
+    for name in own:
+        if name in ("schedule", "total_timesteps") or own[name] == parents[name]:
+            continue
+        first, second = own[name], parents[name]
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            key = next(k for k in {**first, **second} if first.get(k) != second.get(k))
+            name, first, second = f"{name} {key}", first.get(key), second.get(key)
+        raise RunError(f"its {name} is not the parent's: {first!r} instead of {second!r}")
+
+
+def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
+    """Refuses a branch that does not go on from its parent's very state."""
+    noted = parent.state_sha256
+    for whose, run in (("parent's", trunk), ("own", branch)):
+        state = read_snapshot(run, parent.step).state_sha256
+        if noted is None:  # an old branch; the two must at least agree
+            noted = state
+        if state != noted:
+            raise RunError(
+                f"its {whose} snapshot at step {parent.step} is not the one it was forked from: "
+                f"its state has the checksum {state[:16]}, not {noted[:16]}"
+            )
+
+
+def _rates_until(run: RunDirectory, step: int) -> list[tuple[int, float]]:
+    """Where the rate of the updates changed up to a step, and to what."""
+    changes: list[tuple[int, float]] = []
+    for phase in run.effective_phases:
+        if phase.start <= step and (not changes or changes[-1][1] != phase.learning_rate):
+            changes.append((phase.start, phase.learning_rate))
+    return changes
+
+
+def _rates_from(run: RunDirectory, step: int) -> set[float]:
+    """The rates of the updates from a step on."""
+    phases = run.effective_phases
+    later = {left.learning_rate for left, right in pairwise(phases) if right.start > step}
+    return later | {phase.learning_rate for phase in phases[-1:]}
 
 
 def _is_same(first: Path, second: Path) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from agents import RunDirectory, RunError
 from agents.divergence import read_divergence
-from agents.snapshots import Snapshot, phase_end_steps, read_snapshot, snapshot_steps
+from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
+from agents.spans import phases_by_reason
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class PhaseEnds:
 
     Attributes:
         snapshots: By index of the phase, in order; those phases that have one.
-        missing: Why each other planned phase has none, by index.
+        missing: Why each other planned phase has none, by index, in order.
     """
 
     snapshots: Mapping[int, Snapshot]
@@ -37,26 +38,39 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     """
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from
     # its parent, and in a held branch no phase ends there.
-    steps = phase_end_steps(run)
     existing = snapshot_steps(run)
-    divergence = read_divergence(run)
-    yet = "yet" if divergence is None else f"because the run {divergence}"
+    no_snapshot = (
+        f"there is no snapshot at the end, the newest is at step {existing[-1]}"
+        if existing
+        else "there is no snapshot yet"
+    )
+    if (divergence := read_divergence(run)) is not None:
+        no_snapshot = f"the run {divergence}"
     found: dict[int, Snapshot] = {}
-    missing: dict[int, str] = {}
-    for index in (phase.index for phase in run.phases):
-        if index not in steps:
-            missing[index] = (
-                f"no update falls into it, because {run.config.algo} updates every "
-                f"{run.steps_per_update} steps"
-            )
-        elif steps[index] not in existing:
-            missing[index] = f"the run has no snapshot at its end (step {steps[index]}) {yet}"
-        else:
-            try:
-                found[index] = read_snapshot(run, steps[index])
-            except RunError as error:
-                missing[index] = str(error)
+    missing = {i: f"no update came there, {why}" for i, why in run.untrained_phases.items()}
+    for index, step in run.phase_end_steps.items():
+        if step not in existing:
+            missing[index] = no_snapshot
+            continue
+        try:
+            found[index] = read_snapshot(run, step)
+        except RunError as error:
+            missing[index] = str(error)
     if not found:
-        reasons = "; ".join(f"phase {index}: {reason}" for index, reason in missing.items())
-        raise RunError(f"{run.path} has no agent to play with: {reasons}")
-    return PhaseEnds(found, missing)
+        reasons = "; ".join(missing_phases(missing))
+        raise RunError(f"{run.path} has no trained agent to play with: {reasons}")
+    return PhaseEnds(found, dict(sorted(missing.items())))
+
+
+def missing_phases(missing: Mapping[int, str]) -> tuple[str, ...]:
+    """Says which phases have no agent.
+
+    Args:
+        missing: Why each of them has none, by index, in order.
+
+    Returns:
+        A line for each reason.
+    """
+    return tuple(
+        f"no agent of {name}: {reason}" for name, reason in phases_by_reason(missing).items()
+    )

@@ -79,11 +79,11 @@ def _evaluated(run: RunDirectory) -> dict[int, list[StoredEpisode]]:
     stored = read_episodes(run)
     if not stored:
         return {}
-    by_step = {
-        agent.step: {e.seed: e for (state, _), e in stored.items() if state == agent.state_sha256}
-        for agent in phase_ends(run).snapshots.values()
-    }
-    by_step = {step: played for step, played in by_step.items() if played}
+    steps = {agent.state_sha256: agent.step for agent in phase_ends(run).snapshots.values()}
+    by_step: dict[int, dict[int, StoredEpisode]] = {}
+    for (state, seed), episode in stored.items():
+        if state in steps:
+            by_step.setdefault(steps[state], {})[seed] = episode
     common = set[int]().union(*by_step.values()).intersection(*by_step.values())
     return {step: [played[seed] for seed in sorted(common)] for step, played in by_step.items()}
 
@@ -120,7 +120,7 @@ def _draw(
     _staircase(rate, updates)
     rate.set_xlabel("step (environment timesteps)")
     rate.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    rate.set_xlim(0, run.effective_phases[-1].stop)
+    rate.set_xlim(0, run.timeline[-1].stop)
     _phases(run, (returns, success, rate))
     figure.align_ylabels()
     return figure
@@ -169,21 +169,25 @@ def _corners(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _phases(run: RunDirectory, panels: tuple[Axes, ...]) -> None:
-    phases = run.effective_phases
+    phases = run.timeline
     total = phases[-1].stop
     upright = min(phase.stop - phase.start for phase in phases) < total / 8
     for number, phase in enumerate(phases):
+        if phase.stop - phase.start < total / 400:
+            continue  # narrower than a line
         if number % 2 == 1:
             for axes in panels:
                 axes.axvspan(phase.start, phase.stop, color="0.93", lw=0, zorder=0)
         if phase.stop - phase.start < total / 50:
             continue  # no room for a line of text
+        met = phase.index not in run.untrained_phases
+        rate = f"{phase.learning_rate:.3g}" if met else "no update"
         panels[0].text(
             (phase.start + phase.stop) / 2,
             1.02,
-            f"phase {phase.index}\nrate {phase.learning_rate:.3g}"
-            if not upright
-            else f"phase {phase.index}: {phase.learning_rate:.3g}",
+            f"phase {phase.index}: {rate}"
+            if upright
+            else f"phase {phase.index}\n{'rate ' if met else ''}{rate}",
             transform=panels[0].get_xaxis_transform(),
             rotation=90 if upright else 0,
             ha="center",

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.atomic import write_atomically
+from agents.spans import spans
 from eval.phase_ends import phase_ends
 from eval.rollouts import Moment, Rollouts, evaluation_seeds
 from schedules import Phase
@@ -81,10 +82,15 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
 
 
 def _ended_phase(run: RunDirectory, phase: int | None) -> int:
-    trained = [p.index for p in run.effective_phases]
-    if phase is not None and phase not in trained:
-        valid = ", ".join(map(str, trained))
-        raise ConfigError(f"{run.path} has no phase {phase}: valid phases are {valid}")
+    trained = list(run.phase_end_steps)
+    if phase is not None and trained and phase not in trained:
+        reason = run.untrained_phases.get(phase)
+        raise ConfigError(
+            f"{run.path} has no phase {phase}: valid phases are {spans(trained)}"
+            if reason is None
+            else f"{run.path} has no agent of phase {phase}, which no update meets: {reason}; "
+            f"valid phases are {spans(trained)}"
+        )
     ends = phase_ends(run)
     if phase is None:
         return max(ends.snapshots)

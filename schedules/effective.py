@@ -7,32 +7,38 @@ from schedules.checks import as_integer
 from schedules.schedule import Phase
 
 
-def effective_phases(phases: Sequence[Phase], steps_per_update: int) -> tuple[Phase, ...]:
+def effective_phases(
+    phases: Sequence[Phase], steps_per_update: int, first_update: int = 1
+) -> tuple[Phase, ...]:
     """Returns the planned phases as an algorithm sees them that updates every `U` steps.
 
-    With `U = steps_per_update` and `total` the last planned stop, updates come at the steps
-    `U, 2U, …, N` with `N = ceil(total / U) * U`, and the update at step `n` uses the rate that
-    `ProgressSchedule` gives at `n`: the rate at `min(n, total - 1)`. So
+    With `U = steps_per_update` and `total` the last planned stop, updates come at those of the
+    steps `U, 2U, …, N` with `N = ceil(total / U) * U` that are at least `first_update`, and the
+    update at step `n` uses the rate that `ProgressSchedule` gives at `n`: the rate at
+    `min(n, total - 1)`. So
 
     * a boundary `b` takes effect at `ceil(b / U) * U`, the first update at or after it;
-    * a phase that no update uses is left out, also phase 0 when its boundary is at most `U`:
-      nothing is updated before step `U`, and the first phase listed then starts at `U`;
-    * the last planned phase is always used, by the update at `N`, and its stop is `N`. If no other
-      update uses it, it is that one update: `start == stop == N`.
+    * a phase that no update uses is left out, such as phase 0 when its boundary is at most `U` or
+      the first update comes later still; the first phase listed is the first update's;
+    * the last planned phase is used by the update at `N`, and its stop is `N`. If no other update
+      uses it, it is that one update: `start == stop == N`;
+    * nothing is listed if not even the update at `N` comes.
 
     **The update at step `n` uses the last phase listed whose start is at most `n`.** Each phase
     keeps its planned index and rate; where a phase between two others is left out, its neighbours
     may have the same rate.
 
-    `U` is `n_steps * n_envs` for on-policy algorithms and `train_freq * n_envs` for off-policy ones
-    (whose warm-up, `learning_starts`, is not considered: there is no update during it).
+    `U` is `n_steps * n_envs` for on-policy algorithms and `train_freq * n_envs` for off-policy
+    ones, whose first update comes after the warm-up: at the first multiple of `U` that is at least
+    `learning_starts + 1`.
 
     Args:
         phases: what `schedule.phases(total_timesteps)` returned.
         steps_per_update: environment timesteps from one update to the next, an integer >= 1.
+        first_update: no update comes before this step, an integer >= 1.
 
     Raises:
-        ValueError: if `phases` do not tile `[0, total)`, or `steps_per_update` is not an integer
+        ValueError: if `phases` do not tile `[0, total)`, or another argument is not an integer
             >= 1.
 
     Examples:
@@ -45,6 +51,7 @@ def effective_phases(phases: Sequence[Phase], steps_per_update: int) -> tuple[Ph
         Phase(index=2, start=256, stop=256, learning_rate=0.00025)
     """
     interval = as_integer("steps_per_update", steps_per_update, minimum=1)
+    first = as_integer("first_update", first_update, minimum=1)
     if (
         not phases
         or phases[0].start != 0
@@ -60,7 +67,6 @@ def effective_phases(phases: Sequence[Phase], steps_per_update: int) -> tuple[Ph
         Phase(phase.index, next_update(phase.start), next_update(phase.stop), phase.learning_rate)
         for phase in phases
     ]
-    return (
-        *(phase for phase in used[:-1] if max(phase.start, interval) < phase.stop),
-        used[-1],
-    )
+    first = next_update(first)
+    met = tuple(phase for phase in used[:-1] if max(phase.start, first) < phase.stop)
+    return (*met, used[-1]) if first <= used[-1].stop else ()

@@ -138,7 +138,12 @@ def test_a_held_branch_ends_where_the_phase_ends_with_the_rate_before(
 def test_the_flags_of_a_branch_make_its_schedule(
     flags: dict[str, object], schedule: Schedule, tmp_path: Path
 ) -> None:
-    config = small_config("sac", StaircaseSchedule(8e-3, 100, 0.5), total_timesteps=400)
+    config = small_config(
+        "sac",
+        StaircaseSchedule(8e-3, 100, 0.5),
+        total_timesteps=400,
+        hyperparameters={"learning_starts": 60},
+    )
     run = create_run(config, tmp_path / "run")
 
     _, _, described, _ = describe_branch(TrainArguments(branch="", **flags), run)
@@ -180,6 +185,35 @@ def test_held_branches_are_trained_from_a_thread_too(tmp_path: Path) -> None:
 
     assert final(run).final
     assert final(RunDirectory.open(run.path / "branches" / "held-1")).final
+
+
+def test_a_boundary_before_the_first_update_is_no_place_to_fork(
+    tmp_path: Path,
+) -> None:
+    warm_up = {"learning_starts": 200}
+    config = small_config("sac", StaircaseSchedule(1e-3, 90, 0.5), hyperparameters=warm_up)
+    run = create_run(config, tmp_path / "run")
+    train_run(run, QUIET)
+    for phase, reason in (
+        (1, "no update meets phase 1: the first comes at step 201"),
+        (2, "no update comes before phase 2"),
+    ):
+        with pytest.raises(ConfigError, match=f"--at-phase {phase}: .* at 3; {reason}"):
+            describe_branch(TrainArguments(branch="", at_phase=phase, held=True), run)
+        with pytest.raises(ConfigError, match=reason):
+            create_branch(run, phase, ConstantSchedule(1e-3), "end", tmp_path / "branch")
+    with HeldBranches(run, "phase") as branches:
+        branches.finish()
+    assert [path.name for path in (run.path / "branches").iterdir()] == ["held-3"]
+
+
+def test_a_run_without_an_update_has_no_place_to_fork(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", "sac", STAIRCASE, hyperparameters={"learning_starts": 900})
+    with pytest.raises(ConfigError, match="at no phase; no update meets phase 1"):
+        describe_branch(TrainArguments(branch="", at_phase=1, held=True), run)
+    with HeldBranches(run, "phase") as branches:
+        branches.finish()
+    assert not (run.path / "branches").exists()
 
 
 def test_a_damaged_boundary_costs_its_held_branch_and_no_other(

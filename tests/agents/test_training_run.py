@@ -72,7 +72,7 @@ def test_on_policy_metrics_tell_when_a_boundary_took_effect(ppo_run: RunDirector
     ]
     assert [float(row["learning_rate"]) for row in metrics] == [1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4]
     assert late_boundaries(ppo_run) == (
-        "phase 1 begins at 192 instead of 130",
+        "ppo updates every 64 steps: phase 1 begins at 192 instead of 130, "
         "phase 2 begins at 320 instead of 260",
     )
 
@@ -80,7 +80,8 @@ def test_on_policy_metrics_tell_when_a_boundary_took_effect(ppo_run: RunDirector
 def test_a_phase_that_no_update_meets_is_announced(tmp_path: Path) -> None:
     schedule = StaircaseSchedule(1e-3, decay_steps=20, decay_rate=0.5, constant_steps=130)
     run = create_run(small_config("ppo", schedule, total_timesteps=192), tmp_path / "run")
-    assert late_boundaries(run)[0] == "phase 1 (planned at 130) sees no update"
+    lost, _late = late_boundaries(run)
+    assert lost == "phases 1, 2, 3 will see no update: ppo updates every 64 steps"
 
 
 def test_only_the_first_of_many_late_phases_are_named(
@@ -97,8 +98,79 @@ def test_a_constant_rate_phase_without_an_update_is_announced(
 ) -> None:
     schedule = StaircaseSchedule(1e-3, decay_steps=64, decay_rate=0.5)
     run = create_run(small_config("ppo", schedule), tmp_path / "run")
-    assert late_boundaries(run) == ("phase 0 (planned at 0) sees no update",)
-    assert "ppo updates every 64 steps: phase 0 (planned at 0) sees no update" in caplog.text
+    (line,) = late_boundaries(run)
+    assert line == "phase 0 will see no update: the first comes at step 64"
+    assert line in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("decay_steps", "beginnings", "endings"),
+    [
+        (
+            1,
+            ["phases 0 to 110 will see no update", "phases 112, 113, 115"],
+            ["step 111", "and 1586 more will see no update: sac updates every 3 steps"],
+        ),
+        (
+            5,
+            ["phases 0 to 21 will see no update", "sac updates every 3 steps: phase 22 begins"],
+            ["step 111", "314 more begin late"],
+        ),
+    ],
+)
+def test_thousands_of_phases_are_announced_in_a_few_short_lines(
+    decay_steps: int, beginnings: list[str], endings: list[str], tmp_path: Path
+) -> None:
+    schedule = StaircaseSchedule(1e-3, decay_steps, decay_rate=0.999)
+    config = small_config("sac", schedule, her=None, total_timesteps=2_500, n_envs=3)
+    lines = late_boundaries(create_run(config, tmp_path / "run"))
+    for line, beginning, ending in zip(lines, beginnings, endings, strict=True):
+        assert line.startswith(beginning)
+        assert line.endswith(ending)
+        assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ("algo", "changes", "hyperparameters"),
+    [
+        ("sac", {}, {"learning_starts": 200}),
+        ("sac", {"n_envs": 2}, {"learning_starts": 200, "train_freq": [4, "step"]}),
+        ("td3", {}, {"learning_starts": 130, "gradient_steps": -1, "train_freq": [7, "step"]}),
+        ("ddpg", {}, {"learning_starts": 299}),
+        ("tqc", {}, {"learning_starts": 300}),
+        ("crossq", {"n_envs": 3}, {"learning_starts": 300}),
+        ("sac", {}, {"learning_starts": 110, "gradient_steps": 0}),
+        ("ppo", {}, {}),
+        ("a2c", {"n_envs": 2}, {"n_steps": 77}),
+    ],
+    ids=str,
+)
+def test_the_effective_phases_are_those_that_the_updates_of_a_run_met(
+    algo: str, changes: dict[str, int], hyperparameters: dict[str, object], tmp_path: Path
+) -> None:
+    config = small_config(algo, her=None, hyperparameters=hyperparameters, **changes)
+    run = create_run(config, tmp_path / "run")
+    train_run(run, Console(quiet=True))
+    metrics = rows(run.metrics_path)
+    met = {int(row["phase"]): float(row["learning_rate"]) for row in metrics}
+    assert met == {phase.index: phase.learning_rate for phase in run.effective_phases}
+    assert [int(row["step"]) for row in metrics[:1]] == [run.first_update] * bool(metrics)
+    ends = {read_snapshot(run, s).phase_end: s for s in snapshot_steps(run)}
+    ends.pop(None, None)
+    assert ends == dict(run.phase_end_steps)
+    assert read_snapshot(run, snapshot_steps(run)[-1]).final
+
+
+def test_training_that_never_updates_is_announced_and_runs_to_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trained(tmp_path / "run", "sac", hyperparameters={"learning_starts": 300})
+    assert "nothing will be learned" in caplog.text
+    assert "the first comes at step 301" in caplog.text
+    assert run.effective_phases == ()
+    assert not rows(run.metrics_path)
+    assert {row["phase"] for row in rows(run.episodes_path)} == {"0", "1", "2"}
+    assert RunDirectory.open(run.path) == run
 
 
 def test_a_delayed_loss_is_left_out_where_no_update_computed_it(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Each phase's agent on the same episodes: what is played, what is kept, what is told."""
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
 from importlib.metadata import version
+from itertools import pairwise
 
 import gymnasium as gym
 import numpy as np
@@ -13,9 +15,23 @@ from rich.console import Console
 from stable_baselines3 import PPO, SAC
 
 from agents import ConfigError, RunDirectory, RunError
-from eval import compare_phases, comparison_table, evaluation_seeds, summary_path
+from agents.branch_schedules import held_schedule
+from agents.branching import branch_path, create_branch
+from agents.training import train_run
+from eval import (
+    compare_phases,
+    comparison_table,
+    evaluation_seeds,
+    plot_run,
+    summary_path,
+    video_path,
+)
 from eval.rollouts import Rollouts
 from eval.statistics import bootstrap_mean, interquartile_mean, wilson_interval
+from schedules import StaircaseSchedule
+from tests.eval.conftest import PPO as PPO_CONFIG
+from tests.eval.conftest import SAC as SAC_CONFIG
+from tests.eval.conftest import trained
 
 SAC_ENDS = {0: 199, 1: 399, 2: 600}
 PPO_ENDS = {0: 192, 1: 384, 2: 640}
@@ -227,8 +243,9 @@ def test_an_interrupted_run_is_compared_as_far_as_it_got(sac):
     comparison = compare_phases(sac, episodes=2)
     assert [result.phase for result in comparison.phases] == [0, 1]
     (note,) = comparison.notes
-    assert "phase 2" in note
-    assert "600" in note
+    assert note == (
+        "no agent of phase 2: there is no snapshot at the end, the newest is at step 399"
+    )
     assert note in " ".join(printed(comparison, width=200).split())
 
 
@@ -242,7 +259,7 @@ def test_a_run_without_the_constant_rate_agent_has_no_differences(sac):
 
 def test_a_run_without_any_phase_end_is_refused_in_one_line(sac):
     shutil.rmtree(sac.snapshots_path)
-    with pytest.raises(RunError, match="has no agent to play with") as error:
+    with pytest.raises(RunError, match="has no trained agent to play with: no agent of") as error:
         compare_phases(sac, episodes=2)
     assert "\n" not in str(error.value)
     assert not sac.evaluation_path.exists()
@@ -281,6 +298,61 @@ def test_a_damaged_training_table_is_named(sac):
     sac.episodes_path.write_text("step,phase\n1,2\n")
     with pytest.raises(RunError, match=r"episodes\.csv is damaged or foreign"):
         compare_phases(sac, episodes=2)
+
+
+def test_a_phase_that_no_update_met_is_left_out_and_named(tmp_path):
+    config = dataclasses.replace(
+        SAC_CONFIG, hyperparameters={**SAC_CONFIG.hyperparameters, "learning_starts": 250}
+    )
+    run = trained(config, tmp_path / "run")
+    comparison = compare_phases(run, episodes=2)
+    assert [(r.phase, r.step, r.difference) for r in comparison.phases] == [
+        (1, 399, None),
+        (2, 600, None),
+    ]
+    assert comparison.notes == (
+        "no agent of phase 0: no update came there, the first comes at step 251",
+    )
+    assert "minus phase 0" not in printed(comparison)
+    # What the agent did in the warm-up is no training in phase 1.
+    assert comparison.phases[0].training.episodes == 4
+    for path in plot_run(run):
+        assert path.exists()
+    with pytest.raises(ConfigError, match=r"no agent of phase 0, .* valid phases are 1, 2$"):
+        video_path(run, 0)
+
+
+def test_a_run_without_an_update_has_no_agent_and_a_plot(tmp_path):
+    config = dataclasses.replace(
+        SAC_CONFIG, hyperparameters={**SAC_CONFIG.hyperparameters, "learning_starts": 600}
+    )
+    run = trained(config, tmp_path / "run")
+    for evaluate in (compare_phases, video_path):
+        with pytest.raises(RunError, match="phases 0, 1, 2: no update came there") as error:
+            evaluate(run)
+        assert "\n" not in str(error.value)
+    for path in plot_run(run):
+        assert path.exists()
+
+
+def test_of_many_phases_twenty_evenly_spread_are_compared(tmp_path):
+    schedule = StaircaseSchedule(1e-3, decay_steps=10, decay_rate=0.9)
+    config = dataclasses.replace(
+        PPO_CONFIG, algo="a2c", schedule=schedule, n_envs=1, hyperparameters={"n_steps": 5}
+    )
+    run = trained(config, tmp_path / "run")
+    branch = create_branch(run, 26, held_schedule(run, 26), "phase", branch_path(run, "held-26"))
+    train_run(branch, Console(quiet=True))
+    comparison = compare_phases(run, episodes=2)
+    compared = [result.phase for result in comparison.phases]
+    assert (len(run.phases), len(compared)) == (60, 20)
+    assert {0, 26, 59} <= set(compared)
+    assert max(b - a for a, b in pairwise(compared)) <= 7
+    assert comparison.phases[compared.index(26)].decay_effect.branch == "held-26"
+    assert {int(row["phase"]) for row in rows(run)} == set(compared)
+    (note,) = comparison.notes
+    assert note.startswith("20 of 60 phases are compared")
+    assert "other 40 have their training episodes in the run's episodes.csv" in note
 
 
 def test_tables_fit_eighty_columns_and_say_what_a_difference_includes(branched):

@@ -16,51 +16,63 @@ from schedules import (
 from tests.schedules.schedule_strategies import any_schedule
 
 
-def simulated_updates(schedule, total, interval):
+def simulated_updates(schedule, total, interval, learning_starts=0):
     """Steps and rates of all updates, by the loop of SB3: collect, then update, until total."""
     rate = ProgressSchedule(schedule, total)
     num_timesteps, updates = 0, []
     while num_timesteps < total:
         num_timesteps += interval
-        updates.append((num_timesteps, rate(1.0 - float(num_timesteps) / float(total))))
+        if num_timesteps > learning_starts:
+            updates.append((num_timesteps, rate(1.0 - float(num_timesteps) / float(total))))
     return updates
 
 
-CASES = (any_schedule(), st.integers(1, 300), st.integers(1, 120))
+CASES = (
+    any_schedule(),
+    st.integers(1, 300),
+    st.integers(1, 120),
+    st.just(0) | st.integers(0, 400),
+)
 
 
 @given(*CASES)
-def test_every_update_uses_the_phase_that_is_said_to_be_effective(schedule, total, interval):
-    effective = effective_phases(schedule.phases(total), interval)
-    for step, rate in simulated_updates(schedule, total, interval):
+def test_every_update_uses_the_phase_that_is_said_to_be_effective(
+    schedule, total, interval, learning_starts
+):
+    effective = effective_phases(schedule.phases(total), interval, learning_starts + 1)
+    for step, rate in simulated_updates(schedule, total, interval, learning_starts):
         started = [phase for phase in effective if phase.start <= step]
         assert started[-1].learning_rate == rate
 
 
 @given(*CASES)
-def test_exactly_the_phases_that_some_update_uses_are_listed(schedule, total, interval):
+def test_exactly_the_phases_that_some_update_uses_are_listed(
+    schedule, total, interval, learning_starts
+):
     planned = schedule.phases(total)
     used = []
-    for step, _ in simulated_updates(schedule, total, interval):
+    for step, _ in simulated_updates(schedule, total, interval, learning_starts):
         clamped = min(step, total - 1)
         used += [phase.index for phase in planned if phase.start <= clamped < phase.stop]
-    effective = effective_phases(planned, interval)
+    effective = effective_phases(planned, interval, learning_starts + 1)
     assert [phase.index for phase in effective] == sorted(set(used))
 
 
 @given(*CASES)
 def test_boundaries_move_to_the_next_update_and_the_last_stop_to_the_last_one(
-    schedule, total, interval
+    schedule, total, interval, learning_starts
 ):
     planned = schedule.phases(total)
-    effective = effective_phases(planned, interval)
+    effective = effective_phases(planned, interval, learning_starts + 1)
     for phase in effective:
-        first_update = next(
+        next_update = next(
             n for n in range(0, total + interval, interval) if n >= planned[phase.index].start
         )
-        assert phase.start == first_update
+        assert phase.start == next_update
         assert phase.learning_rate == planned[phase.index].learning_rate
-    assert effective[-1].stop == simulated_updates(schedule, total, interval)[-1][0]
+    updates = simulated_updates(schedule, total, interval, learning_starts)
+    assert [phase.stop for phase in effective[-1:]] == [step for step, _ in updates[-1:]]
+    assert [phase.start <= updates[0][0] for phase in effective[:1]] == [True] * bool(updates)
     for left, right in pairwise(effective):
         assert left.stop == right.start
         assert left.start < left.stop
@@ -95,6 +107,27 @@ def test_a_training_shorter_than_a_rollout_is_its_last_phase():
     planned = StaircaseSchedule(1e-3, decay_steps=10, decay_rate=0.5).phases(25)
     assert effective_phases(planned, 2048) == (Phase(2, 2048, 2048, 2.5e-4),)
     assert effective_phases(ConstantSchedule(1e-3).phases(25), 2048) == (Phase(0, 0, 2048, 1e-3),)
+
+
+def test_phases_that_end_in_the_warm_up_are_left_out():
+    planned = StaircaseSchedule(1e-3, decay_steps=500, decay_rate=0.5).phases(1600)
+    assert effective_phases(planned, 1, first_update=1001) == (
+        Phase(2, 1000, 1500, 2.5e-4),
+        Phase(3, 1500, 1600, 1.25e-4),
+    )
+
+
+def test_a_training_that_ends_in_the_warm_up_has_no_phase():
+    planned = ConstantSchedule(1e-3).phases(1000)
+    assert effective_phases(planned, 8, first_update=1000) == (Phase(0, 0, 1000, 1e-3),)
+    assert effective_phases(planned, 8, first_update=1001) == ()
+    assert effective_phases(planned, 16, first_update=1001) == (Phase(0, 0, 1008, 1e-3),)
+
+
+@pytest.mark.parametrize("step", [0, -1, 64.0, True, None])
+def test_a_bad_first_update_is_refused(step):
+    with pytest.raises(ValueError, match="first_update must be an integer >= 1, got"):
+        effective_phases(ConstantSchedule(1e-3).phases(10), 1, first_update=step)
 
 
 @pytest.mark.parametrize("interval", [0, -64, 64.0, True, None])
