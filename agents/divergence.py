@@ -43,10 +43,10 @@ class Diverged(RunError):
     """
 
     def __init__(self, run: RunDirectory, divergence: Divergence, last_good: int | None) -> None:
-        good = "no snapshot" if last_good is None else f"the snapshot at step {last_good}"
-        super().__init__(
-            f"{run.path} {divergence}; {good} is good; try a lower --initial-learning-rate"
-        )
+        good = "there is no snapshot yet"
+        if last_good is not None:
+            good = f"the snapshot at step {last_good} is good"
+        super().__init__(f"{run.path} {divergence}; {good}; try a lower --initial-learning-rate")
         self.divergence = divergence
 
 

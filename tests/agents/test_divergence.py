@@ -55,10 +55,10 @@ def test_a_rate_that_is_too_high_is_one_line_and_leaves_only_what_is_finite(
 
     found = error.divergence
     last = max(snapshot_steps(run), default=None)
-    good = "no snapshot" if last is None else f"the snapshot at step {last}"
+    good = "there is no snapshot yet" if last is None else f"the snapshot at step {last} is good"
     assert str(error) == (
         f"{run.path} diverged at step {found.step} in phase 0 at rate {rate:g}: {found.what}; "
-        f"{good} is good; try a lower --initial-learning-rate"
+        f"{good}; try a lower --initial-learning-rate"
     )
     assert read_divergence(run) == found
     for row in rows_without_time(run.metrics_path):
