@@ -23,7 +23,10 @@ CONFIG = small_config(
 # What SB3 and the replay buffer are given is theirs to refuse when the model is built.
 FREE = {"hyperparameters", "her", "normalize", "training_env_kwargs"}
 # What runs are without that were trained before there was such a key.
-HAVE_DEFAULTS = {"robot", "observation", "env_kwargs", "training_env_kwargs", "first_update"}
+HAVE_DEFAULTS = {
+    *("robot", "observation", "env_kwargs", "training_env_kwargs"),
+    *("first_update", "processor"),
+}
 HAVE_DEFAULTS |= {"state_sha256", "versions"}
 OTHERS = st.sampled_from(
     (
