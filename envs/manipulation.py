@@ -628,7 +628,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _bad_action(self, got: str) -> ValueError:
         size = self.robot.action_size
-        return ValueError(f"an action is {size} finite numbers in [-1, 1], got {got}")
+        return ValueError(f"an action is {size} finite numbers, clipped to [-1, 1], got {got}")
 
     def _check_snapshot(
         self, data: Mapping[str, Any]

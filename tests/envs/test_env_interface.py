@@ -245,7 +245,7 @@ def test_a_bad_action_is_refused_and_changes_nothing(kind):
     env = gym.make("bullet/Reach-v0")
     env.reset(seed=0)
     before = env.unwrapped.snapshot()
-    with pytest.raises(ValueError, match=rf"3 finite numbers in \[-1, 1\].*{message}"):
+    with pytest.raises(ValueError, match=rf"3 finite numbers, clipped to \[-1, 1\].*{message}"):
         env.step(action)
     assert env.unwrapped.snapshot() == before
     env.close()
