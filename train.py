@@ -73,7 +73,7 @@ def train(run: RunDirectory, console: Console) -> None:
         train_run(run, console)
         return
     with HeldBranches(run, run.held_branches) as branches:
-        train_run(run, console, on_snapshot=branches.fork)
+        train_run(run, console, [branches])
         with console.status("training held branches"):
             branches.finish()
 

@@ -20,6 +20,7 @@ from agents.config import ConfigError
 from agents.divergence import Diverged, read_divergence
 from agents.interruption import TrainingInterrupted, handled_signals
 from agents.model import check_device
+from agents.observers import Observer
 from agents.run_directory import Parent, RunDirectory, RunError
 from agents.snapshots import (
     DamagedSnapshot,
@@ -118,7 +119,7 @@ def branch_path(run: RunDirectory, name: str) -> Path:
     return run.path / "branches" / name
 
 
-class HeldBranches:
+class HeldBranches(Observer):
     """Trains the held branches of a run in processes of their own, beside it.
 
     Use it as a context: whatever way the block is left, no branch goes on training behind it, and
@@ -141,7 +142,7 @@ class HeldBranches:
     def __enter__(self) -> HeldBranches:
         for step in snapshot_steps(self._run):
             try:
-                self.fork(read_snapshot(self._run, step))
+                self.on_snapshot(read_snapshot(self._run, step))
             except DamagedSnapshot as error:
                 logger.warning("%s; no held branch is forked there", error)
         return self
@@ -152,7 +153,7 @@ class HeldBranches:
         for process, _branch in self._running.values():
             process.join()
 
-    def fork(self, snapshot: Snapshot) -> None:
+    def on_snapshot(self, snapshot: Snapshot) -> None:
         """Starts the held branch of a boundary, or queues it until a core is free.
 
         Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,8 @@ class RunConfig:
             it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
+        observers: Classes that watch the training, each as `module:Class`; they change nothing of
+            the outcome.
 
     All of it is plain data: tuples, NumPy's arrays and numbers, and the classes of torch that have
     a name here may be given, and become lists, numbers and names.
@@ -91,6 +94,7 @@ class RunConfig:
     her: Mapping[str, Any] | None = None
     action_noise: Mapping[str, Any] | None = None
     normalize: Mapping[str, Any] | None = None
+    observers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -127,6 +131,11 @@ class RunConfig:
         for name in ("her", "action_noise", "normalize"):
             if not isinstance(value := getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a mapping, got {shown(value)}")
+        names = self.observers if isinstance(self.observers, list) else [None]
+        if not all(isinstance(n, str) and re.fullmatch(r"[\w.]+:\w+", n) for n in names):
+            raise ConfigError(
+                f"observers must be a list of module:Class, got {shown(self.observers)}"
+            )
         self._check_ranges("env_kwargs", self.env_kwargs)
         self._check_ranges("training_env_kwargs", {**self.env_kwargs, **self.training_env_kwargs})
         self._check_training()

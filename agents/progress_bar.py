@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -14,24 +14,23 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.utils import safe_mean
 
-from schedules import Phase
+from agents.observers import Episode, Observer, Update
+from agents.run_directory import RunDirectory
 
 _REFRESH_S = 0.2
 
 
-class TrainingProgress:
+class TrainingProgress(Observer):
     """A progress bar with phase, learning rate, success rate and time left.
 
     Args:
-        total_timesteps: Steps of the whole run.
-        first: The phase that the run begins with.
+        run: The run in training.
         console: Where to draw; a console that is no terminal gets nothing.
     """
 
-    def __init__(self, total_timesteps: int, first: Phase, console: Console) -> None:
+    def __init__(self, run: RunDirectory, console: Console) -> None:
+        self._run = run
         self._progress = Progress(
             TextColumn("phase {task.fields[phase]}  lr {task.fields[rate]:.3g}"),
             BarColumn(),
@@ -46,41 +45,42 @@ class TrainingProgress:
         )
         self._task = self._progress.add_task(
             "training",
-            total=total_timesteps,
-            phase=first.index,
-            rate=first.learning_rate,
+            total=run.config.total_timesteps,
+            phase=run.timeline[0].index,
+            rate=run.timeline[0].learning_rate,
             success="  -",
         )
         self._next_refresh = 0.0
-
-    def __enter__(self) -> TrainingProgress:
         self._progress.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def update(self, model: BaseAlgorithm, phase: Phase) -> None:
+    def on_update(self, update: Update) -> None:
         """Shows where the training is, a few times a second at most.
 
         Args:
-            model: The model in training.
-            phase: The phase that holds now.
+            update: The update.
         """
+        rate = update.success_rate
+        self._show(update.step, "  -" if rate is None else f"{rate:4.0%}")
+
+    def on_episode(self, episode: Episode) -> None:
+        """Shows how far the training has come, also while nothing is updated.
+
+        Args:
+            episode: The episode.
+        """
+        self._show(episode.step)
+
+    def on_end(self) -> None:
+        """Takes the bar away."""
+        self._progress.stop()
+
+    def _show(self, step: int, success: str | None = None) -> None:
         now = time.monotonic()
         if now < self._next_refresh:
             return
         self._next_refresh = now + _REFRESH_S
-        successes = [float(s) for s in model.ep_success_buffer or ()]
-        self._progress.update(
-            self._task,
-            completed=model.num_timesteps,
-            phase=phase.index,
-            rate=phase.learning_rate,
-            success=f"{safe_mean(successes):4.0%}" if successes else "  -",
-        )
+        phase = self._run.phase_at(step)
+        fields: dict[str, Any] = {"phase": phase.index, "rate": phase.learning_rate}
+        if success is not None:
+            fields["success"] = success
+        self._progress.update(self._task, completed=step, **fields)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import os
-import time
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, make_output_format
-from stable_baselines3.common.utils import safe_mean
 
 from agents.algorithms import ALGORITHMS
 from agents.model import optimizers
+from agents.observers import Episode, Observer, Update
 from agents.run_directory import RunDirectory
-from schedules import Phase
+from agents.tables import Table
 
 EPISODE_COLUMNS = ("step", "phase", "env", "return", "length", "success", "wall_time_s")
 
@@ -35,19 +28,6 @@ def metric_columns(algo: str) -> tuple[str, ...]:
     """
     losses = ALGORITHMS[algo].losses
     return ("step", "phase", "learning_rate", *losses, "return_mean", "success_rate", "wall_time_s")
-
-
-def phase_at(phases: Sequence[Phase], step: int) -> Phase:
-    """The phase that holds at a step: the last one that has started, or else the first.
-
-    Args:
-        phases: Phases in order, as in `RunDirectory.timeline`.
-        step: The step.
-
-    Returns:
-        The phase.
-    """
-    return phases[max(0, bisect_right(phases, step, key=lambda phase: phase.start) - 1)]
 
 
 def rate_in_use(model: BaseAlgorithm) -> float:
@@ -121,111 +101,22 @@ class UpdateLogger(Logger):
         self.is_due = False
 
 
-class Table:
-    """A CSV file that only grows, and can say how far it has got.
-
-    Args:
-        path: The file, created with a header if it does not exist.
-        columns: Names of the columns; a row may leave some out.
-    """
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._line = io.StringIO()
-        self._writer = csv.DictWriter(self._line, columns, restval="", lineterminator="\n")
-        content = path.read_bytes() if path.exists() else b""
-        self._hash = hashlib.sha256(content)
-        self._size = len(content)
-        self._file = path.open("ab")
-        if not content:
-            self._writer.writeheader()
-            self._write_line()
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a row.
-
-        Args:
-            row: Values by column name.
-        """
-        self._writer.writerow(row)
-        self._write_line()
-
-    def _write_line(self) -> None:
-        data = self._line.getvalue().encode()
-        self._line.seek(0)
-        self._line.truncate()
-        self._hash.update(data)
-        self._size += len(data)
-        self._file.write(data)
-
-    def mark(self) -> dict[str, Any]:
-        """Brings all rows to the disk and describes them.
-
-        Returns:
-            `bytes` and `sha256` of the file so far, as `rewind_table` takes them.
-        """
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return {"bytes": self._size, "sha256": self._hash.hexdigest()}
-
-    def close(self) -> None:
-        """Writes what is buffered and closes the file."""
-        self._file.close()
-
-
-def matches_mark(path: Path, mark: Mapping[str, Any]) -> bool:
-    """Whether a table still begins with the rows that a mark describes.
-
-    Args:
-        path: The CSV file.
-        mark: What `Table.mark` gave.
-
-    Returns:
-        True if the file can be rewound to the mark.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(mark["bytes"])
-    except OSError:
-        return False
-    expected: tuple[int, str] = (mark["bytes"], mark["sha256"])
-    return (len(start), hashlib.sha256(start).hexdigest()) == expected
-
-
-def rewind_table(path: Path, size: int) -> None:
-    """Drops the rows written after a mark; a continued run writes them again.
-
-    Args:
-        path: The CSV file; nothing is done if it does not exist.
-        size: Bytes to keep.
-    """
-    if path.exists():
-        os.truncate(path, size)
-
-
-class Recorder:
+class Recorder(Observer):
     """Writes the tables of a run, and the phase into its TensorBoard log.
 
     Args:
         run: The run; rows are added behind those its tables have.
-        elapsed_s: Seconds that the run has trained in earlier processes.
     """
 
-    def __init__(self, run: RunDirectory, elapsed_s: float = 0.0) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._run = run
         self._losses = ALGORITHMS[run.config.algo].losses
         self.logger = UpdateLogger(run.tensorboard_path)
         self._metrics = Table(run.metrics_path, metric_columns(run.config.algo))
         self._episodes = Table(run.episodes_path, EPISODE_COLUMNS)
-        self._started = time.monotonic() - elapsed_s
-        self.updates_recorded = 0
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds that the run has trained, in all its processes."""
-        return time.monotonic() - self._started
 
     def losses(self) -> dict[str, float]:
-        """What was recorded by name since the last row; nothing if there was no update."""
+        """What the algorithm's losses were at the last update; those that it computed."""
         recorded = self.logger.update.name_to_value
         return {
             name: float(recorded[f"train/{name}"])
@@ -233,67 +124,52 @@ class Recorder:
             if f"train/{name}" in recorded
         }
 
-    def record_update(self, model: BaseAlgorithm) -> None:
-        """Adds a row to `metrics.csv` if the model was updated since the last one.
+    def on_update(self, update: Update) -> None:
+        """Adds a row to `metrics.csv`.
 
         The values also go into the TensorBoard log, at the same step, where SB3 has just written
         there, on both sides of a boundary and at the end.
 
         Args:
-            model: The model, right after its update.
-
-        Raises:
-            RuntimeError: If the optimizers do not all have the same rate.
+            update: The update.
         """
-        step = model.num_timesteps
-        if model._n_updates == self.updates_recorded:
-            self.logger.end_update(step, is_written=False)
-            return
-        self.updates_recorded = model._n_updates
-        row: dict[str, Any] = {
-            "step": step,
-            "phase": self._phase(step),
-            "learning_rate": rate_in_use(model),
-            "wall_time_s": f"{self.elapsed_s:.3f}",
+        row = {
+            "step": update.step,
+            "phase": update.phase,
+            "learning_rate": update.learning_rate,
+            **update.losses,
+            "return_mean": update.return_mean,
+            "success_rate": update.success_rate,
+            "wall_time_s": f"{update.elapsed_s:.3f}",
         }
+        self._metrics.append({name: value for name, value in row.items() if value is not None})
         for name in ("phase", "learning_rate"):
             self.logger.record(f"train/{name}", row[name])
-        row.update(self.losses())
-        if model.ep_info_buffer:
-            row["return_mean"] = safe_mean([episode["r"] for episode in model.ep_info_buffer])
-        if model.ep_success_buffer:
-            row["success_rate"] = safe_mean([float(s) for s in model.ep_success_buffer])
-        self._metrics.append(row)
-        interval = self._run.steps_per_update
-        around = {self._phase(step - interval), self._phase(step), self._phase(step + interval)}
+        step, interval = update.step, self._run.steps_per_update
+        around = {self._phase(step - interval), update.phase, self._phase(step + interval)}
         is_last = step >= self._run.config.total_timesteps
         self.logger.end_update(step, is_written=len(around) > 1 or is_last)
 
     def _phase(self, step: int) -> int:
-        return phase_at(self._run.timeline, step).index
+        return self._run.phase_at(step).index
 
-    def record_episodes(self, step: int, infos: Sequence[Mapping[str, Any]]) -> None:
-        """Adds a row to `episodes.csv` for each environment whose episode ended.
+    def on_episode(self, episode: Episode) -> None:
+        """Adds a row to `episodes.csv`.
 
         Args:
-            step: Step count after the environments' step.
-            infos: What the environments returned.
+            episode: The episode.
         """
-        for number, info in enumerate(infos):
-            if (episode := info.get("episode")) is None:
-                continue
-            self._episodes.append(
-                {
-                    "step": step,
-                    # The action that ended the episode was step number `step - 1`.
-                    "phase": self._phase(step - 1),
-                    "env": number,
-                    "return": episode["r"],
-                    "length": episode["l"],
-                    "success": int(info["is_success"]),
-                    "wall_time_s": f"{self.elapsed_s:.3f}",
-                }
-            )
+        self._episodes.append(
+            {
+                "step": episode.step,
+                "phase": episode.phase,
+                "env": episode.env,
+                "return": episode.episode_return,
+                "length": episode.length,
+                "success": int(episode.success),
+                "wall_time_s": f"{episode.elapsed_s:.3f}",
+            }
+        )
 
     def marks(self) -> dict[str, dict[str, Any]]:
         """Brings both tables to the disk.
@@ -303,7 +179,7 @@ class Recorder:
         """
         return {"metrics.csv": self._metrics.mark(), "episodes.csv": self._episodes.mark()}
 
-    def close(self) -> None:
+    def on_end(self) -> None:
         """Closes the tables and the TensorBoard log."""
         self.logger.close()
         self._metrics.close()

@@ -8,6 +8,7 @@ import os
 import platform
 import reprlib
 import subprocess
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -125,6 +126,15 @@ class RunDirectory:
         """The phase of every step: planned ones up to the first update's, then effective ones."""
         first = self.effective_phases[0].index if self.effective_phases else len(self.phases)
         return (*self.phases[:first], *self.effective_phases)
+
+    def phase_at(self, step: int) -> Phase:
+        """The phase that holds at a step: the last one that has started, or else the first.
+
+        Args:
+            step: The step.
+        """
+        begun = bisect_right(self.timeline, step, key=lambda phase: phase.start)
+        return self.timeline[max(0, begun - 1)]
 
     @cached_property
     def phase_end_steps(self) -> Mapping[int, int]:

@@ -34,10 +34,10 @@ from agents.arrays import Arrays, to_npz
 from agents.atomic import sync_directory, write_synced
 from agents.model import optimizers
 from agents.processor import processor
-from agents.recording import matches_mark, rewind_table
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, installed_versions
 from agents.state import capture_state, restore_moments, restore_state
+from agents.tables import matches_mark, rewind_table
 
 FORMAT = "staircase-lab snapshot"
 FORMAT_VERSION = 1

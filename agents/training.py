@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
-from contextlib import closing
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.utils import safe_mean
 
 from agents.config import ConfigError, RunConfig
 from agents.divergence import Diverged, Divergence, write_divergence
@@ -21,9 +23,18 @@ from agents.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.lock import locked
 from agents.model import build_model, check_device, steps_per_update
+from agents.observers import (
+    Episode,
+    IsolatedObserver,
+    Observer,
+    Observers,
+    Update,
+    load_observer,
+    named_observers,
+)
 from agents.processor import processor_changes
 from agents.progress_bar import TrainingProgress
-from agents.recording import Recorder, phase_at, rate_in_use, rewind_table
+from agents.recording import Recorder, rate_in_use
 from agents.replay_log import ReplayLog
 from agents.run_directory import RunDirectory, RunError, version_changes
 from agents.snapshots import (
@@ -38,6 +49,7 @@ from agents.snapshots import (
     snapshot_steps,
 )
 from agents.spans import phases_by_reason
+from agents.tables import rewind_table
 from agents.trial import try_config
 from schedules.callback import StaircaseCallback
 
@@ -65,6 +77,8 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
         ConfigError: If the config cannot be trained; nothing is written then.
         RunError: If the folder cannot be used.
     """
+    for name in config.observers:
+        load_observer(name)
     interval, first_update = try_config(config)
     run = RunDirectory.create(path, config, interval, first_update, held_branches=held_branches)
     for phrase in late_boundaries(run):
@@ -101,11 +115,7 @@ def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def train_run(
-    run: RunDirectory,
-    console: Console,
-    on_snapshot: Callable[[Snapshot], None] | None = None,
-) -> None:
+def train_run(run: RunDirectory, console: Console, observers: Sequence[Observer] = ()) -> None:
     """Trains a run to its end, from its newest good snapshot or from the start.
 
     On the main thread, the first SIGINT or SIGTERM ends the training with a snapshot. On another
@@ -114,7 +124,8 @@ def train_run(
     Args:
         run: The run; one that is complete already is left as it is.
         console: Where progress is shown.
-        on_snapshot: Called after each snapshot.
+        observers: Who is told what happens, beside those that the config names. One that raises
+            ends the training.
 
     Raises:
         ConfigError: If the run's device is not to be found here.
@@ -145,7 +156,7 @@ def train_run(
                 )
         if (plan := many_snapshots(run, 0 if snapshot is None else snapshot.step)) is not None:
             logger.warning("%s", plan)
-        _train(run, snapshot, console, on_snapshot)
+        _train(run, snapshot, console, observers)
 
 
 def many_snapshots(run: RunDirectory, step: int) -> str | None:
@@ -182,23 +193,27 @@ def _train(
     run: RunDirectory,
     snapshot: Snapshot | None,
     console: Console,
-    on_snapshot: Callable[[Snapshot], None] | None,
+    observers: Sequence[Observer],
 ) -> None:
     try:
         _rewind(run, snapshot)
-        with (
-            training_envs(run.config) as venv,
-            closing(Recorder(run, 0.0 if snapshot is None else snapshot.elapsed_s)) as recorder,
-            catch_stop_requests() as stop,
-            _progress(run, console) as progress,
-        ):
+        with training_envs(run.config) as venv, catch_stop_requests() as stop, ExitStack() as ends:
             model = build_model(run.config, venv)
+            recorder = Recorder(run)
+            told = (
+                recorder,
+                TrainingProgress(run, console),
+                *named_observers(run),
+                *map(IsolatedObserver, observers),
+            )
+            for observer in told:
+                ends.callback(observer.on_end)
             model.set_logger(recorder.logger)
-            steering = _Steering(run, recorder, progress, stop, snapshot, on_snapshot)
+            exact = _ExactCallback(run, recorder, Observers(told), stop, snapshot)
             try:
                 model.learn(
                     run.config.total_timesteps,
-                    callback=CallbackList([StaircaseCallback(), steering]),
+                    callback=CallbackList([StaircaseCallback(), exact]),
                     log_interval=LOG_INTERVAL_EPISODES
                     if isinstance(model, OffPolicyAlgorithm)
                     else 1,
@@ -221,14 +236,10 @@ def _train(
 def _diverged(run: RunDirectory, model: BaseAlgorithm, what: str) -> Diverged:
     """Notes beside the run that its training came to numbers that are not finite."""
     step = model.num_timesteps
-    phase = phase_at(run.timeline, step).index
+    phase = run.phase_at(step).index
     divergence = Divergence(step, phase, rate_in_use(model), what)
     write_divergence(run, divergence)
     return Diverged(run, divergence, max(snapshot_steps(run), default=None))
-
-
-def _progress(run: RunDirectory, console: Console) -> TrainingProgress:
-    return TrainingProgress(run.config.total_timesteps, run.timeline[0], console)
 
 
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
@@ -251,31 +262,31 @@ def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:
     return ReplayLog(directory, model.replay_buffer, steps_per_update(model) // model.n_envs)
 
 
-class _Steering(BaseCallback):
-    """Restores, records, snapshots and stops, all at the one point where a run can be continued.
+class _ExactCallback(BaseCallback):
+    """Restores, saves and stops, all at the one point where a run can be continued.
 
     That point is the start of a rollout: the update of the rollout before is done and the
     environments have not moved yet. `learn()` is always called for the whole run; a snapshot is
     put in place at the first such point, when SB3's own preparations (which draw random numbers,
-    reset action noise and environments) are over.
+    reset action noise and environments) are over. Everything else is the observers' business.
     """
 
     def __init__(
         self,
         run: RunDirectory,
         recorder: Recorder,
-        progress: TrainingProgress,
+        observers: Observer,
         stop: StopRequest,
         snapshot: Snapshot | None,
-        on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         super().__init__()
         self._run = run
         self._recorder = recorder
-        self._progress = progress
+        self._observers = observers
         self._stop = stop
         self._to_restore = snapshot
-        self._on_snapshot = on_snapshot
+        self._started = time.monotonic() - (0.0 if snapshot is None else snapshot.elapsed_s)
+        self._updates_told = 0
         self._replay_log: ReplayLog | None = None
         self._pruning = Pruning(run)
         self._phase_ends = {step: index for index, step in run.phase_end_steps.items()}
@@ -287,10 +298,10 @@ class _Steering(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self._to_restore is not None:
             load_snapshot(self._to_restore, self.model, self._replay_log)
-            self._recorder.updates_recorded = self.model._n_updates
+            self._updates_told = self.model._n_updates
             self._to_restore = None
             return
-        self._record_update()
+        self._tell_update()
         step, interval = self.model.num_timesteps, self._run.steps_per_update
         if self._replay_log is not None:
             self._replay_log.extend(step // self.model.n_envs)
@@ -307,18 +318,51 @@ class _Steering(BaseCallback):
 
     def _on_step(self) -> bool:
         step = self.model.num_timesteps
-        self._recorder.record_episodes(step, self.locals["infos"])
-        self._progress.update(self.model, phase_at(self._run.timeline, step))
+        for number, info in enumerate(self.locals["infos"]):
+            if (ended := info.get("episode")) is not None:
+                self._observers.on_episode(
+                    Episode(
+                        step=step,
+                        # The action that ended the episode was step number `step - 1`.
+                        phase=self._run.phase_at(step - 1).index,
+                        env=number,
+                        episode_return=ended["r"],
+                        length=ended["l"],
+                        success=bool(info["is_success"]),
+                        elapsed_s=self._elapsed_s(),
+                    )
+                )
         return True
 
     def _on_training_end(self) -> None:
-        self._record_update()
+        self._tell_update()
         self._save(phase_end=self._phase_ends.get(self.model.num_timesteps), final=True)
 
-    def _record_update(self) -> None:
-        if (what := self._watch.non_finite(self._recorder.losses())) is not None:
-            raise _diverged(self._run, self.model, what)
-        self._recorder.record_update(self.model)
+    def _elapsed_s(self) -> float:
+        """Seconds that the run has trained, in all its processes."""
+        return time.monotonic() - self._started
+
+    def _tell_update(self) -> None:
+        model = self.model
+        if model._n_updates == self._updates_told:
+            return
+        self._updates_told = model._n_updates
+        losses = self._recorder.losses()
+        if (what := self._watch.non_finite(losses)) is not None:
+            raise _diverged(self._run, model, what)
+        returns = [episode["r"] for episode in model.ep_info_buffer or ()]
+        successes = [float(success) for success in model.ep_success_buffer or ()]
+        self._observers.on_update(
+            Update(
+                step=model.num_timesteps,
+                phase=self._run.phase_at(model.num_timesteps).index,
+                learning_rate=rate_in_use(model),
+                losses=losses,
+                return_mean=float(safe_mean(returns)) if returns else None,
+                success_rate=float(safe_mean(successes)) if successes else None,
+                elapsed_s=self._elapsed_s(),
+            )
+        )
 
     def _save(self, *, phase_end: int | None, final: bool) -> None:
         if (what := non_finite_state(self.model)) is not None:
@@ -330,8 +374,7 @@ class _Steering(BaseCallback):
             self._recorder.marks(),
             phase_end=phase_end,
             final=final,
-            elapsed_s=self._recorder.elapsed_s,
+            elapsed_s=self._elapsed_s(),
         )
         self._pruning.add(snapshot)
-        if self._on_snapshot is not None:
-            self._on_snapshot(snapshot)
+        self._observers.on_snapshot(snapshot)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
+from agents.observers import Observer
 from agents.snapshots import (
     Snapshot,
     check_snapshot,
@@ -103,23 +104,30 @@ class _Reached(Exception):
     """The replay has come to its last step."""
 
 
+class _StopAt(Observer):
+    """Ends a training at the snapshot of a step, and keeps the checksum of its state."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self.state_sha256 = ""
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.step == self._step:
+            self.state_sha256 = snapshot.state_sha256
+            raise _Reached
+
+
 def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> str:
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.
-    config = dataclasses.replace(run.config, snapshot_every=expected.step)
+    config = dataclasses.replace(run.config, snapshot_every=expected.step, observers=())
     copy = RunDirectory.create(folder / "replay", config, run.steps_per_update, run.first_update)
     if first > 0:
         snapshot = read_snapshot(run, first)
         check_snapshot(run, snapshot)
         copy_past(run, snapshot, copy)
-    found: list[str] = []
-
-    def stop_at_last(snapshot: Snapshot) -> None:
-        if snapshot.step == expected.step:
-            found.append(snapshot.state_sha256)
-            raise _Reached
-
+    last = _StopAt(expected.step)
     try:
-        train_run(copy, Console(quiet=True), on_snapshot=stop_at_last)
+        train_run(copy, Console(quiet=True), [last])
     except _Reached:
-        return found[0]
+        return last.state_sha256
     raise RunError(f"the replay of {run.path} never came to step {expected.step}")

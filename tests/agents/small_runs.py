@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents import RunConfig
+from agents.observers import Observer
 from schedules import Schedule, StaircaseSchedule
 
 STAIRCASE = StaircaseSchedule(1e-3, decay_steps=130, decay_rate=0.5)
@@ -40,3 +41,13 @@ def small_config(algo: str, schedule: Schedule = STAIRCASE, **changes: Any) -> R
     }
     values.update(changes)
     return RunConfig(**values)
+
+
+class OnSnapshot(Observer):
+    """Calls a function after each snapshot."""
+
+    def __init__(self, function):
+        self._function = function
+
+    def on_snapshot(self, snapshot):
+        self._function(snapshot)

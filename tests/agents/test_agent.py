@@ -18,7 +18,7 @@ from agents.environments import make_env
 from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
 from eval.rollouts import Rollouts
-from tests.agents.small_runs import small_config
+from tests.agents.small_runs import OnSnapshot, small_config
 
 SEEDS = (2**31, 2**31 + 1)
 CASES = {
@@ -129,7 +129,7 @@ def test_a_training_goes_on_as_it_would_when_an_agent_is_loaded_beside_it(
     def play(snapshot: Snapshot) -> None:
         agent_return(load_agent(other), env, 1)
 
-    train_run(other, Console(quiet=True), on_snapshot=play)
+    train_run(other, Console(quiet=True), [OnSnapshot(play)])
 
     step = snapshot_steps(run)[-1]
     states = [read_snapshot(each, step).state_sha256 for each in (other, run)]

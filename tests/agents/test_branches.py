@@ -177,7 +177,7 @@ def test_held_branches_are_trained_from_a_thread_too(tmp_path: Path) -> None:
 
     def train() -> None:
         with HeldBranches(run, "end") as branches:
-            train_run(run, QUIET, on_snapshot=branches.fork)
+            train_run(run, QUIET, [branches])
             branches.finish()
 
     with ThreadPoolExecutor(1) as threads:

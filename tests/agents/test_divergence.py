@@ -102,7 +102,7 @@ def test_a_held_branch_that_diverges_is_named_and_the_run_is_not_held_up(
     run = create_run(config, tmp_path / "run", held_branches="phase")
 
     with HeldBranches(run, "phase") as branches:
-        train_run(run, QUIET, on_snapshot=branches.fork)
+        train_run(run, QUIET, [branches])
         branches.finish()
 
     branch = RunDirectory.open(run.path / "branches" / "held-1")

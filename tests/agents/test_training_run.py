@@ -26,7 +26,7 @@ from agents.processor import processor
 from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
-from tests.agents.small_runs import STAIRCASE, small_config
+from tests.agents.small_runs import STAIRCASE, OnSnapshot, small_config
 
 
 def trained(path: Path, algo: str, **changes: object) -> RunDirectory:
@@ -350,7 +350,7 @@ def test_a_thread_trains_the_same_run_and_takes_no_signal(
             train_run,
             run,
             Console(quiet=True),
-            on_snapshot=lambda _: seen.append(signal.getsignal(signal.SIGINT)),
+            [OnSnapshot(lambda _: seen.append(signal.getsignal(signal.SIGINT)))],
         ).result()
 
     assert set(seen) == {handler}
@@ -365,7 +365,7 @@ def test_a_process_trains_one_run_at_a_time(tmp_path: Path) -> None:
         train_run(second, Console(quiet=True))
 
     with pytest.raises(RunError, match=r"already trains a run: train .*b in one of its own"):
-        train_run(first, Console(quiet=True), on_snapshot=train_another)
+        train_run(first, Console(quiet=True), [OnSnapshot(train_another)])
     assert not snapshot_steps(second)
     train_run(second, Console(quiet=True))
 

@@ -19,7 +19,7 @@ from agents.interruption import TrainingInterrupted
 from agents.lock import locked
 from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
 from agents.training import create_run, train_run
-from tests.agents.small_runs import small_config
+from tests.agents.small_runs import OnSnapshot, small_config
 from tests.agents.test_branches import final
 from tests.system.commands import config_file, run_command
 from train import main
@@ -291,7 +291,7 @@ def test_a_device_that_is_not_there_is_one_line_and_nothing_is_written(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     run = create_run(small_config("ppo"), tmp_path / "run")
     with pytest.raises(TrainingInterrupted):
-        train_run(run, Console(quiet=True), on_snapshot=interrupt)
+        train_run(run, Console(quiet=True), [OnSnapshot(interrupt)])
     file = run.path / "run.json"
     file.write_text(file.read_text().replace('"device": "cpu"', '"device": "cuda"'))
     capsys.readouterr()

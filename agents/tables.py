@@ -1,0 +1,92 @@
+"""CSV files that only grow, and can be taken back to an earlier end."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Table:
+    """A CSV file that only grows, and can say how far it has got.
+
+    Args:
+        path: The file, created with a header if it does not exist.
+        columns: Names of the columns; a row may leave some out.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._line = io.StringIO()
+        self._writer = csv.DictWriter(self._line, columns, restval="", lineterminator="\n")
+        content = path.read_bytes() if path.exists() else b""
+        self._hash = hashlib.sha256(content)
+        self._size = len(content)
+        self._file = path.open("ab")
+        if not content:
+            self._writer.writeheader()
+            self._write_line()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds a row.
+
+        Args:
+            row: Values by column name.
+        """
+        self._writer.writerow(row)
+        self._write_line()
+
+    def _write_line(self) -> None:
+        data = self._line.getvalue().encode()
+        self._line.seek(0)
+        self._line.truncate()
+        self._hash.update(data)
+        self._size += len(data)
+        self._file.write(data)
+
+    def mark(self) -> dict[str, Any]:
+        """Brings all rows to the disk and describes them.
+
+        Returns:
+            `bytes` and `sha256` of the file so far, as `rewind_table` takes them.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return {"bytes": self._size, "sha256": self._hash.hexdigest()}
+
+    def close(self) -> None:
+        """Writes what is buffered and closes the file."""
+        self._file.close()
+
+
+def matches_mark(path: Path, mark: Mapping[str, Any]) -> bool:
+    """Whether a table still begins with the rows that a mark describes.
+
+    Args:
+        path: The CSV file.
+        mark: What `Table.mark` gave.
+
+    Returns:
+        True if the file can be rewound to the mark.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(mark["bytes"])
+    except OSError:
+        return False
+    expected: tuple[int, str] = (mark["bytes"], mark["sha256"])
+    return (len(start), hashlib.sha256(start).hexdigest()) == expected
+
+
+def rewind_table(path: Path, size: int) -> None:
+    """Drops the rows written after a mark; a continued run writes them again.
+
+    Args:
+        path: The CSV file; nothing is done if it does not exist.
+        size: Bytes to keep.
+    """
+    if path.exists():
+        os.truncate(path, size)
