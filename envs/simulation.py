@@ -26,7 +26,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.picture import FIELD_OF_VIEW, Marker, Picture, Segment
+from envs.picture import FIELD_OF_VIEW, Light, Marker, Picture, Segment
 
 
 def _c_streams() -> list[ctypes.c_void_p]:
@@ -128,6 +128,13 @@ IK_RESIDUAL = 1e-4
 _MOVABLE, _STATIC, _ROBOT = 1, 2, 64
 
 _NEAR, _FAR = 0.1, 10.0
+
+# Where light comes from, and the ball that it is to make shadows in: all that the arms reach.
+_LIGHT_DIRECTION: Vector = (1.0, -0.6, 2.2)
+_LIGHT_DISTANCE = 8.0
+_LIT: Vector = (-0.25, 0.0, 0.3)
+_LIT_RADIUS = 1.4
+
 _CLOSER = 0.55
 """Share of a camera's distance at which the window's is.
 
@@ -154,8 +161,8 @@ class Camera:
         ValueError: A field is not what it should be, or the distance is not positive.
     """
 
-    target: tuple[float, float, float] = (-0.25, 0.0, 0.22)
-    distance: float = 1.35
+    target: tuple[float, float, float] = (-0.3, 0.0, 0.44)
+    distance: float = 1.75
     yaw: float = 48.0
     pitch: float = -24.0
 
@@ -734,7 +741,7 @@ class Simulation:
             camera: Where to look from.
             width: Of the picture, in pixels.
             height: Of the picture, in pixels.
-            shadow: Whether bodies cast one, which takes about as long as everything else.
+            shadow: Whether bodies cast one in a frame, which takes as long as everything else.
 
         Returns:
             What the camera sees.
@@ -748,30 +755,50 @@ class Simulation:
             height,
             view,
             projection,
-            lightDirection=(1.0, -0.6, 2.2),
-            lightDistance=8.0,
+            lightDirection=_LIGHT_DIRECTION,
             lightAmbientCoeff=0.52,
             lightDiffuseCoeff=0.46,
             lightSpecularCoeff=0.1,
-            shadow=int(shadow),
+            shadow=0,
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
-        # PyBullet's depth is 0 at the near end of what it draws and 1 at the far end; where it
-        # draws nothing, the body is -1.
-        depth = np.asarray(depth, np.float32).reshape(height, width)
+        # Where PyBullet draws nothing, the body is -1.
+        metres = _metres(depth, (height, width), _NEAR, _FAR)
         bodies = np.asarray(bodies, np.int32).reshape(height, width)
         segments = np.full(max(self._segments, default=-1) + 2, Segment.BACKGROUND, np.int32)
         for body, segment in self._segments.items():
             segments[body] = segment
         return Picture(
             np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3].copy(),
-            np.where(bodies < 0, np.float32(_FAR), _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * depth)),
+            np.where(bodies < 0, np.float32(_FAR), metres),
             segments[bodies],
             np.reshape(view, (4, 4)),
             camera.distance,
             tuple(self._markers),
+            self._light(height) if shadow else None,
         )
+
+    def _light(self, size: int) -> Light:
+        length = math.hypot(*_LIGHT_DIRECTION)
+        position = [
+            at + _LIGHT_DISTANCE * along / length
+            for at, along in zip(_LIT, _LIGHT_DIRECTION, strict=True)
+        ]
+        view = pybullet.computeViewMatrix(position, _LIT, (0.0, 1.0, 0.0))
+        angle = math.degrees(2.0 * math.atan(_LIT_RADIUS / _LIGHT_DISTANCE))
+        near, far = _LIGHT_DISTANCE - 2.5, _LIGHT_DISTANCE + 2.5
+        depth = pybullet.getCameraImage(
+            size,
+            size,
+            view,
+            pybullet.computeProjectionMatrixFOV(angle, 1.0, near, far),
+            shadow=0,
+            renderer=pybullet.ER_TINY_RENDERER,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            physicsClientId=self._client,
+        )[3]
+        return Light(np.reshape(view, (4, 4)), angle, _metres(depth, (size, size), near, far))
 
     def sketch(self, camera: Camera, size: int) -> NDArray[np.uint8]:
         """Draw the bodies coarsely and fast; needs no display and no `visuals`, but a `sketch`.
@@ -792,6 +819,13 @@ class Simulation:
             sketch.place_joints(self._twins[body], joints, self.joint_positions(body, joints))
         # At this size a shadow would be a pattern of stripes.
         return sketch.picture(camera, size, size, shadow=False).colours
+
+
+def _metres(depth: object, shape: tuple[int, int], near: float, far: float) -> NDArray[np.float32]:
+    # PyBullet's depth is 0 at the near end of what it draws and 1 at the far end.
+    share = np.asarray(depth, np.float32).reshape(shape)
+    metres: NDArray[np.float32] = far * near / (far - (far - near) * share)
+    return metres
 
 
 class _Sketch(Simulation):

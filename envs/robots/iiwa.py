@@ -44,7 +44,7 @@ class Iiwa(Arm):
     | 6     | distance between the tips, if any           | [-10, 10] | m         |
     """
 
-    camera_distance = 1.25
+    camera_distance = 1.1
     # Arm, wrist, fingers, tips.
     joints = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 10, 13)
     # The arm's torques are the model's. The fingers press about as strongly as the Panda's, 170 N

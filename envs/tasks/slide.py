@@ -44,7 +44,7 @@ class Slide(OneBodyTask):
             "object_friction": Quantity((0.04, 0.04), (0.01, 2.0)),
         }
     )
-    camera = Camera(target=(-0.05, 0.0, 0.12), distance=1.6)
+    camera = Camera(target=(-0.12, 0.0, 0.42), distance=2.0)
     pixels_camera = Camera((0.27, 0.0, 0.12), distance=0.84, yaw=90.0, pitch=-42.0)
 
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
