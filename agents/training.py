@@ -22,7 +22,7 @@ from agents.model import build_model, check_hindsight, first_update, steps_per_u
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rewind_table
 from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, version_changes
+from agents.run_directory import RunDirectory, RunError, snapshot_steps, version_changes
 from agents.snapshots import (
     Snapshot,
     load_snapshot,
@@ -31,7 +31,6 @@ from agents.snapshots import (
     remove_leftovers,
     remove_snapshot,
     save_snapshot,
-    snapshot_steps,
 )
 from agents.spans import phases_by_reason
 from schedules.callback import StaircaseCallback

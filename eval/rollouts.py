@@ -11,31 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import ALGORITHMS, ConfigError, RunDirectory
-from agents.arguments import MAXIMUM_EPISODES
+from agents import ALGORITHMS, RunDirectory
 from agents.environments import make_env, make_training_envs
 from agents.model import build_model
 from agents.snapshots import Snapshot, load_agent
-
-# Training seeds are below this number, so that no agent trains on an evaluation episode.
-FIRST_SEED = 2**31
-
-
-def evaluation_seeds(episodes: int) -> range:
-    """Seeds of the evaluation episodes, the same for every snapshot ever compared.
-
-    Args:
-        episodes: How many, from 2 (one alone has no spread to make an interval of) to 10 000.
-
-    Returns:
-        `2**31 + i` for i = 0, …, `episodes` - 1.
-
-    Raises:
-        ConfigError: If `episodes` is out of range.
-    """
-    if not 2 <= episodes <= MAXIMUM_EPISODES:
-        raise ConfigError(f"episodes must be from 2 to {MAXIMUM_EPISODES}, got {episodes}")
-    return range(FIRST_SEED, FIRST_SEED + episodes)
 
 
 @dataclass(frozen=True)
