@@ -25,7 +25,7 @@ from agents.processor import processor_changes
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, phase_at, rate_in_use, rewind_table
 from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, version_changes
+from agents.run_directory import RunDirectory, RunError, snapshot_steps, version_changes
 from agents.snapshots import (
     Pruning,
     Snapshot,
@@ -35,7 +35,6 @@ from agents.snapshots import (
     remove_snapshot,
     save_snapshot,
     snapshot_bytes,
-    snapshot_steps,
 )
 from agents.spans import phases_by_reason
 from agents.trial import try_config

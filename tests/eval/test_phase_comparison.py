@@ -16,7 +16,8 @@ from stable_baselines3 import PPO, SAC
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.branch_schedules import held_schedule
-from agents.branching import branch_path, create_branch
+from agents.branching import create_branch
+from agents.run_directory import branch_path
 from agents.training import train_run
 from eval import (
     compare_phases,
