@@ -319,7 +319,7 @@ def test_a_phase_that_no_update_met_is_left_out_and_named(tmp_path):
     assert comparison.phases[0].training.episodes == 4
     for path in plot_run(run):
         assert path.exists()
-    with pytest.raises(ConfigError, match=r"no agent of phase 0, .* valid phases are 1, 2$"):
+    with pytest.raises(ConfigError, match=r"no agent of phase 0: .* valid phases are 1, 2$"):
         video_path(run, 0)
 
 
