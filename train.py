@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from agents.arguments import TrainArguments, check_modes, describe_branch, resolve_config
+from agents.branch_schedules import fork_step
 from agents.command_line import parse_arguments, user_errors
-from agents.run_directory import RunDirectory, find_run, new_run_path
+from agents.lock import locked
+from agents.run_directory import RunDirectory, branch_path, check_free, find_run, new_run_path
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -48,19 +50,24 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
     if arguments.resume is not None:
         run = find_run(arguments.resume)
         resolve_config(arguments, run)
-        return run
+        with locked(run):  # says that another process trains it, before the slow imports
+            return run
     if arguments.branch is not None:
         trunk = find_run(arguments.branch)
         phase, name, schedule, length = describe_branch(arguments, trunk)
-        from agents.branching import branch_path, create_branch
-
+        fork_step(trunk, phase)
         path = arguments.output or branch_path(trunk, name)
+        check_free(path)
+        from agents.branching import create_branch
+
         return create_branch(trunk, phase, schedule, length, path)
     config = resolve_config(arguments)
+    path = arguments.output or new_run_path(config)
+    check_free(path)
     from agents.training import create_run
 
     held = (arguments.branch_length or "phase") if arguments.held_branches else None
-    return create_run(config, arguments.output or new_run_path(config), held)
+    return create_run(config, path, held)
 
 
 def train(run: RunDirectory, console: Console) -> None:

@@ -12,8 +12,8 @@ from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError
 from agents.environments import training_envs
 from agents.model import build_model
-from agents.run_directory import RunDirectory, RunError
-from agents.snapshots import Snapshot, load_acting, read_snapshot, snapshot_steps
+from agents.run_directory import RunDirectory, RunError, snapshot_steps
+from agents.snapshots import Snapshot, load_acting, read_snapshot
 from agents.state import kept_generators
 
 

@@ -6,8 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.config import ConfigError
-from agents.run_directory import RunDirectory
+from agents.run_directory import RunDirectory, RunError, snapshot_steps
 from schedules import Phase, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
+
+
+def fork_step(run: RunDirectory, phase: int) -> int:
+    """Step of the snapshot from which a branch goes its own way in a phase.
+
+    Args:
+        run: The run to be forked.
+        phase: Index of the phase.
+
+    Raises:
+        ConfigError: If the run cannot be forked there.
+        RunError: If it has not come that far.
+    """
+    if phase not in run.fork_steps:
+        raise ConfigError(run.why_no_fork(phase))
+    step = run.fork_steps[phase]
+    if step not in snapshot_steps(run):
+        raise RunError(
+            f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
+        )
+    return step
 
 
 def held_schedule(run: RunDirectory, phase: int) -> Schedule:

@@ -15,20 +15,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.branch_schedules import held_schedule
+from agents.branch_schedules import fork_step, held_schedule
 from agents.config import ConfigError
 from agents.divergence import Diverged, read_divergence
 from agents.interruption import TrainingInterrupted, handled_signals
 from agents.model import check_device
 from agents.observers import Observer
-from agents.run_directory import Parent, RunDirectory, RunError
+from agents.run_directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
 from agents.snapshots import (
     DamagedSnapshot,
     Snapshot,
     check_snapshot,
     copy_past,
     read_snapshot,
-    snapshot_steps,
 )
 from agents.training import train_run
 from schedules import Schedule
@@ -53,14 +52,7 @@ def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
         ConfigError: If the run cannot be forked there.
         RunError: If the run has not come that far or the snapshot is damaged.
     """
-    if phase not in run.fork_steps:
-        raise ConfigError(run.why_no_fork(phase))
-    step = run.fork_steps[phase]
-    if not (run.snapshots_path / str(step)).is_dir():
-        raise RunError(
-            f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
-        )
-    snapshot = read_snapshot(run, step)
+    snapshot = read_snapshot(run, fork_step(run, phase))
     check_snapshot(run, snapshot)
     return snapshot
 
@@ -107,16 +99,6 @@ def create_branch(
     )
     copy_past(run, snapshot, branch)
     return branch
-
-
-def branch_path(run: RunDirectory, name: str) -> Path:
-    """Where a branch of a run lies unless the user says otherwise.
-
-    Args:
-        run: The run.
-        name: Name of the branch, such as `"held-1"`.
-    """
-    return run.path / "branches" / name
 
 
 class HeldBranches(Observer):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-from agents.config import ConfigError
-from agents.run_directory import RunDirectory
-from agents.snapshots import Snapshot
-from agents.state import kept_generators
-
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from agents.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -128,89 +123,3 @@ class Observers(Observer):
         """Tells each that the training ends."""
         for observer in self._observers:
             observer.on_end()
-
-
-class IsolatedObserver(Observer):
-    """Keeps what an observer does from what is learned.
-
-    Args:
-        observer: The observer.
-        name: What a warning calls it; an observer without a name may end the training by raising.
-    """
-
-    def __init__(self, observer: Observer, name: str | None = None) -> None:
-        self._observer = observer
-        self._name = name
-
-    def on_update(self, update: Update) -> None:
-        """Tells the observer of an update."""
-        self._tell("on_update", update)
-
-    def on_episode(self, episode: Episode) -> None:
-        """Tells the observer of a training episode."""
-        self._tell("on_episode", episode)
-
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Tells the observer of a snapshot."""
-        self._tell("on_snapshot", snapshot)
-
-    def on_end(self) -> None:
-        """Tells the observer that the training ends."""
-        self._tell("on_end")
-
-    def _tell(self, method: str, *what: Update | Episode | Snapshot) -> None:
-        # One that does not listen costs nothing.
-        if getattr(type(self._observer), method) is getattr(Observer, method):
-            return
-        with kept_generators():
-            try:
-                getattr(self._observer, method)(*what)
-            except Exception as error:
-                if self._name is None:
-                    raise
-                logger.warning(
-                    "observer %s is left out from here on: %s: %s",
-                    self._name,
-                    type(error).__name__,
-                    error,
-                )
-                self._observer = Observer()
-
-
-def load_observer(name: str) -> Callable[[RunDirectory], Observer]:
-    """Imports an observer's class by its name.
-
-    Args:
-        name: `module:Class`, as a config has it.
-
-    Returns:
-        The class, to be called with the run.
-
-    Raises:
-        ConfigError: If there is no such class, or it is no `Observer`.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except Exception as error:  # whatever the module raises when it is imported
-        raise ConfigError(f"observer {name}: {type(error).__name__}: {error}") from error
-    if not isinstance(found, type) or not issubclass(found, Observer):
-        raise ConfigError(f"observer {name} must be a class of agents.training.Observer")
-    return found
-
-
-def named_observers(run: RunDirectory) -> tuple[Observer, ...]:
-    """Makes the observers that a run's config names.
-
-    One that cannot be made here is left out with a warning: the run goes on without it as with it.
-
-    Args:
-        run: The run.
-    """
-    made = []
-    for name in run.config.observers:
-        try:
-            made.append(IsolatedObserver(load_observer(name)(run), name))
-        except Exception as error:
-            logger.warning("observer %s is left out: %s", name, error)
-    return tuple(made)

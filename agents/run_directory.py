@@ -236,10 +236,9 @@ class RunDirectory:
         Raises:
             RunError: If the folder holds anything already or cannot be written.
         """
+        check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(f"{path} is not empty, and an existing run is never overwritten")
             phases = config.schedule.phases(config.total_timesteps)
             run = cls(
                 path=path,
@@ -475,6 +474,33 @@ def _git_revision() -> str | None:
     return f"{revision}+changes" if changes else revision
 
 
+def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
+    """Steps of the snapshots of a run, in order.
+
+    Args:
+        run: The run.
+    """
+    if not run.snapshots_path.is_dir():
+        return ()
+    return tuple(sorted(int(p.name) for p in run.snapshots_path.iterdir() if p.name.isdecimal()))
+
+
+def check_free(path: Path) -> None:
+    """Checks that a run can be created in a folder.
+
+    Args:
+        path: The folder; it may be missing or empty.
+
+    Raises:
+        RunError: If it holds anything already, or cannot be read.
+    """
+    try:
+        if path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} is not empty, and an existing run is never overwritten")
+    except OSError as error:
+        raise RunError(f"cannot create the run in {path}: {error.strerror}") from error
+
+
 def new_run_path(config: RunConfig, root: Path = Path("runs")) -> Path:
     """A free path for a new run, named after its algorithm, seed and the time.
 
@@ -492,6 +518,16 @@ def new_run_path(config: RunConfig, root: Path = Path("runs")) -> Path:
         number += 1
         path = base.with_name(f"{base.name}-{number}")
     return path
+
+
+def branch_path(run: RunDirectory, name: str) -> Path:
+    """Where a branch of a run lies unless the user says otherwise.
+
+    Args:
+        run: The run.
+        name: Name of the branch, such as `"held-1"`.
+    """
+    return run.path / "branches" / name
 
 
 def find_run(name: str | os.PathLike[str], root: Path = Path("runs")) -> RunDirectory:

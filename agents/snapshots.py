@@ -35,7 +35,7 @@ from agents.atomic import sync_directory, write_synced
 from agents.model import optimizers
 from agents.processor import processor
 from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, installed_versions
+from agents.run_directory import RunDirectory, RunError, installed_versions, snapshot_steps
 from agents.state import capture_state, restore_moments, restore_state
 from agents.tables import matches_mark, rewind_table
 
@@ -154,17 +154,6 @@ def save_snapshot(
             "earlier snapshots are untouched"
         ) from error
     return read_snapshot(run, step)
-
-
-def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
-    """Steps of the snapshots of a run, in order.
-
-    Args:
-        run: The run.
-    """
-    if not run.snapshots_path.is_dir():
-        return ()
-    return tuple(sorted(int(p.name) for p in run.snapshots_path.iterdir() if p.name.isdecimal()))
 
 
 def read_snapshot(run: RunDirectory, step: int) -> Snapshot:

@@ -21,22 +21,15 @@ from agents.divergence import Diverged, Divergence, write_divergence
 from agents.environments import training_envs
 from agents.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
+from agents.isolation import IsolatedObserver, load_observer, named_observers
 from agents.lock import locked
 from agents.model import build_model, check_device, steps_per_update
-from agents.observers import (
-    Episode,
-    IsolatedObserver,
-    Observer,
-    Observers,
-    Update,
-    load_observer,
-    named_observers,
-)
+from agents.observers import Episode, Observer, Observers, Update
 from agents.processor import processor_changes
 from agents.progress_bar import TrainingProgress
 from agents.recording import Recorder, rate_in_use
 from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, version_changes
+from agents.run_directory import RunDirectory, RunError, snapshot_steps, version_changes
 from agents.snapshots import (
     Pruning,
     Snapshot,
@@ -46,7 +39,6 @@ from agents.snapshots import (
     remove_snapshot,
     save_snapshot,
     snapshot_bytes,
-    snapshot_steps,
 )
 from agents.spans import phases_by_reason
 from agents.tables import rewind_table

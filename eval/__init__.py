@@ -10,7 +10,7 @@ from eval.comparison import (
 )
 from eval.comparison_table import comparison_table
 from eval.plot import plot_run
-from eval.rollouts import evaluation_seeds
+from eval.seeds import evaluation_seeds
 from eval.statistics import Estimate
 from eval.verification import Replay, verify_run
 from eval.video import record_video, video_path

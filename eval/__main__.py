@@ -35,7 +35,8 @@ class Compare:
 
     Prints for each phase: mean and interquartile mean of the return, success rate, and the
     difference from the constant-rate phase, with 95 % intervals; what each decay did, where held
-    branches are in the run's branches/; and the returns in training.
+    branches are in the run's branches/; and the returns in training. Of more than 20 phases, 20
+    are compared; phases that no update met have no agent.
 
     Every episode is kept in the run's evaluation/episodes.csv and is played only once, so that
     comparing again is quick and tells the same. The result is in evaluation/summary-EPISODES.json.

@@ -16,7 +16,7 @@ from agents.atomic import write_atomically
 from agents.run_directory import version_changes
 from eval.held_branches import HeldBranch, held_branches
 from eval.phase_ends import missing_phases, phase_ends
-from eval.rollouts import evaluation_seeds
+from eval.seeds import evaluation_seeds
 from eval.statistics import (
     Estimate,
     bootstrap_mean,

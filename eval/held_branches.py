@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
 from agents.run_directory import Parent
-from agents.snapshots import Snapshot, read_snapshot
 from eval.phase_ends import phase_ends
+
+if TYPE_CHECKING:
+    from agents.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
 
 def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
     """Refuses a branch that does not go on from its parent's very state."""
+    from agents.snapshots import read_snapshot
+
     noted = parent.state_sha256
     for whose, run in (("parent's", trunk), ("own", branch)):
         state = read_snapshot(run, parent.step).state_sha256

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from agents import RunDirectory, RunError
+from agents import ConfigError, RunDirectory, RunError
 from agents.divergence import read_divergence
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
-from agents.spans import phases_by_reason
+from agents.run_directory import snapshot_steps
+from agents.spans import phases_by_reason, spans
+
+if TYPE_CHECKING:
+    from agents.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -36,30 +40,48 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     Raises:
         RunError: If there is none at all.
     """
+    missing = missing_ends(run)
+    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    from agents.snapshots import read_snapshot
+
+    found: dict[int, Snapshot] = {}
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from
     # its parent, and in a held branch no phase ends there.
-    existing = snapshot_steps(run)
-    no_snapshot = (
-        f"there is no snapshot at the end, the newest is at step {existing[-1]}"
-        if existing
-        else "there is no snapshot yet"
-    )
+    for index, step in run.phase_end_steps.items():
+        if index not in missing:
+            try:
+                found[index] = read_snapshot(run, step)
+            except RunError as error:
+                missing[index] = str(error)
+    if not found:
+        raise _no_agent(run, missing)
+    return PhaseEnds(found, dict(sorted(missing.items())))
+
+
+def missing_ends(run: RunDirectory) -> dict[int, str]:
+    """Says why phases have no snapshot at their end, before any is read.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The reason for each such phase, by index, in order.
+
+    Raises:
+        RunError: If no phase has one.
+    """
+    steps = snapshot_steps(run)
+    newest = f"the newest is at step {steps[-1]}" if steps else "nor any other"
+    absent = f"there is no snapshot at the end, {newest}"
     if (divergence := read_divergence(run)) is not None:
-        no_snapshot = f"the run {divergence}"
-    found: dict[int, Snapshot] = {}
+        absent = f"the run {divergence}"
     missing = {i: f"no update came there, {why}" for i, why in run.untrained_phases.items()}
     for index, step in run.phase_end_steps.items():
-        if step not in existing:
-            missing[index] = no_snapshot
-            continue
-        try:
-            found[index] = read_snapshot(run, step)
-        except RunError as error:
-            missing[index] = str(error)
-    if not found:
-        reasons = "; ".join(missing_phases(missing))
-        raise RunError(f"{run.path} has no trained agent to play with: {reasons}")
-    return PhaseEnds(found, dict(sorted(missing.items())))
+        if step not in steps:
+            missing[index] = absent
+    if len(missing) == len(run.phases):
+        raise _no_agent(run, missing)
+    return dict(sorted(missing.items()))
 
 
 def missing_phases(missing: Mapping[int, str]) -> tuple[str, ...]:
@@ -74,3 +96,36 @@ def missing_phases(missing: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(
         f"no agent of {name}: {reason}" for name, reason in phases_by_reason(missing).items()
     )
+
+
+def ended_phase(run: RunDirectory, phase: int | None) -> int:
+    """The phase whose agent is asked for.
+
+    Args:
+        run: The run.
+        phase: Index of the phase; `None` for the last one that has ended.
+
+    Returns:
+        Its index.
+
+    Raises:
+        ConfigError: If the run has no such phase, or no update came there.
+        RunError: If the phase has not ended yet.
+    """
+    missing = missing_ends(run)
+    trained = list(run.phase_end_steps)
+    if phase is None:
+        return max(index for index in trained if index not in missing)
+    if phase in run.untrained_phases:
+        why = f"no agent of phase {phase}: {missing[phase]}"
+        raise ConfigError(f"{run.path} has {why}; valid phases are {spans(trained)}")
+    if phase not in trained:
+        raise ConfigError(f"{run.path} has no phase {phase}: valid phases are {spans(trained)}")
+    if phase in missing:
+        raise RunError(f"{run.path} has no agent of phase {phase}: {missing[phase]}")
+    return phase
+
+
+def _no_agent(run: RunDirectory, missing: Mapping[int, str]) -> RunError:
+    reasons = "; ".join(missing_phases(dict(sorted(missing.items()))))
+    return RunError(f"{run.path} has no trained agent to play with: {reasons}")

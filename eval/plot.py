@@ -1,38 +1,17 @@
-"""The learning curve of a run over its staircase, as a figure for a paper or a page."""
+"""The learning curve of a run over its staircase: what it shows, and where it is kept."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
 from agents.atomic import write_atomically
 from eval.phase_ends import phase_ends
-from eval.statistics import Estimate, bootstrap_mean, rolling_mean, wilson_interval
-from eval.stored_episodes import StoredEpisode, read_episodes
-from eval.training_tables import Columns, read_training_table
+from eval.training_tables import read_training_table
 
-WINDOW = 100
-# Okabe & Ito's palette, which people with any kind of colour vision can tell apart.
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.labelsize": 9,
-    "legend.frameon": False,
-    "svg.hashsalt": "staircase-lab",
-}
+if TYPE_CHECKING:
+    from eval.stored_episodes import StoredEpisode
 
 
 def plot_run(run: RunDirectory) -> tuple[Path, Path]:
@@ -55,13 +34,10 @@ def plot_run(run: RunDirectory) -> tuple[Path, Path]:
     if episodes["step"].size == 0:
         raise RunError(f"{run.path} has no finished training episode yet, so nothing to plot")
     updates = read_training_table(run.metrics_path, ("step", "learning_rate"))
-    evaluated = _evaluated(run)
-    with mpl.rc_context(_STYLE):
-        figure = _draw(run, episodes, updates, evaluated)
-        images = {
-            "png": _render(figure, "png", {"Software": None}),
-            "svg": _render(figure, "svg", {"Date": None, "Creator": None}),
-        }
+    # Imported late: drawing takes seconds to import, and mistakes are answered before.
+    from eval.figure import draw_run
+
+    images = draw_run(run, episodes, updates, _evaluated(run))
     paths = {kind: run.evaluation_path / f"learning-curve.{kind}" for kind in images}
     try:
         run.evaluation_path.mkdir(parents=True, exist_ok=True)
@@ -76,6 +52,8 @@ def plot_run(run: RunDirectory) -> tuple[Path, Path]:
 
 def _evaluated(run: RunDirectory) -> dict[int, list[StoredEpisode]]:
     """Stored evaluation episodes by the step of their snapshot, the same ones for each."""
+    from eval.stored_episodes import read_episodes
+
     stored = read_episodes(run)
     if not stored:
         return {}
@@ -86,118 +64,3 @@ def _evaluated(run: RunDirectory) -> dict[int, list[StoredEpisode]]:
             by_step.setdefault(steps[state], {})[seed] = episode
     common = set[int]().union(*by_step.values()).intersection(*by_step.values())
     return {step: [played[seed] for seed in sorted(common)] for step, played in by_step.items()}
-
-
-def _draw(
-    run: RunDirectory,
-    episodes: Columns,
-    updates: Columns,
-    evaluated: dict[int, list[StoredEpisode]],
-) -> Figure:
-    figure = Figure(figsize=(7.0, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    returns, success, rate = figure.subplots(
-        3, 1, sharex=True, gridspec_kw={"height_ratios": [3, 2, 1.4]}
-    )
-    config = run.config
-    figure.suptitle(f"{config.env}, {config.algo}, seed {config.seed}", fontsize=10)
-    steps = episodes["step"]
-    window = f"training, mean of the last {WINDOW} episodes"
-    returns.plot(steps, rolling_mean(episodes["return"], WINDOW), color=_BLUE, lw=1.4, label=window)
-    returns.set_ylabel("return per episode")
-    success.plot(steps, 100 * rolling_mean(episodes["success"], WINDOW), color=_BLUE, lw=1.4)
-    success.set_ylabel("success (%)")
-    success.set_ylim(-4, 104)
-    if evaluated:
-        count = len(next(iter(evaluated.values())))
-        means = {s: bootstrap_mean([e.total_reward for e in p]) for s, p in evaluated.items()}
-        rates = {s: wilson_interval(sum(e.success for e in p), count) for s, p in evaluated.items()}
-        _points(returns, means, 1.0, f"evaluation, mean of {count} episodes, 95 % interval")
-        _points(success, rates, 100.0)
-    figure.legend(
-        *returns.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8.5
-    )
-    _staircase(rate, updates)
-    rate.set_xlabel("step (environment timesteps)")
-    rate.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    rate.set_xlim(0, run.timeline[-1].stop)
-    _phases(run, (returns, success, rate))
-    figure.align_ylabels()
-    return figure
-
-
-def _points(axes: Axes, estimates: dict[int, Estimate], scale: float, label: str = "") -> None:
-    values = np.array([(e.value, e.low, e.high) for e in estimates.values()]).T * scale
-    middle, low, high = values
-    axes.errorbar(
-        list(estimates),
-        middle,
-        yerr=((middle - low).tolist(), (high - middle).tolist()),
-        fmt="o",
-        color=_ORANGE,
-        markersize=4.5,
-        capsize=2.5,
-        clip_on=False,
-        zorder=5,
-        label=label,
-    )
-
-
-def _staircase(axes: Axes, updates: Columns) -> None:
-    steps, rates = updates["step"], updates["learning_rate"]
-    corners = _corners(rates)
-    axes.plot(steps[corners], rates[corners], color=_BLUE, lw=1.4, drawstyle="steps-post")
-    axes.set_ylabel("learning rate")
-    levels = np.unique(rates)
-    if levels.size > 1 and levels[0] > 0:
-        # On this scale the treads of a geometric staircase are equally high.
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(FixedLocator(levels[:: levels.size // -4].tolist()))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.margins(y=0.15)
-    else:
-        axes.set_ylim(0, 1.3 * (levels.max(initial=0.0) or 1.0))
-        axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.3g}"))
-
-
-def _corners(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Marks the first and the last of equal values in a row: a line needs no others."""
-    changes = values[1:] != values[:-1]
-    ends: NDArray[np.bool_] = np.concatenate(([True], changes)) | np.concatenate((changes, [True]))
-    return ends[: values.size]
-
-
-def _phases(run: RunDirectory, panels: tuple[Axes, ...]) -> None:
-    phases = run.timeline
-    total = phases[-1].stop
-    upright = min(phase.stop - phase.start for phase in phases) < total / 8
-    for number, phase in enumerate(phases):
-        if phase.stop - phase.start < total / 400:
-            continue  # narrower than a line
-        if number % 2 == 1:
-            for axes in panels:
-                axes.axvspan(phase.start, phase.stop, color="0.93", lw=0, zorder=0)
-        if phase.stop - phase.start < total / 50:
-            continue  # no room for a line of text
-        met = phase.index not in run.untrained_phases
-        rate = f"{phase.learning_rate:.3g}" if met else "no update"
-        panels[0].text(
-            (phase.start + phase.stop) / 2,
-            1.02,
-            f"phase {phase.index}: {rate}"
-            if upright
-            else f"phase {phase.index}\n{'rate ' if met else ''}{rate}",
-            transform=panels[0].get_xaxis_transform(),
-            rotation=90 if upright else 0,
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            color=_GREY,
-        )
-
-
-def _render(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=200, metadata=metadata)
-    return file.getvalue()

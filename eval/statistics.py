@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+import scipy  # which imports its stats, for seconds, when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -44,7 +44,7 @@ def interquartile_mean(values: ArrayLike) -> float:
         ValueError: If `values` is not one-dimensional, is empty or holds a number that is not
             finite.
     """
-    return float(stats.trim_mean(_checked(values), 0.25))
+    return float(scipy.stats.trim_mean(_checked(values), 0.25))
 
 
 def wilson_interval(successes: int, trials: int) -> Estimate:
@@ -68,7 +68,7 @@ def wilson_interval(successes: int, trials: int) -> Estimate:
     """
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"there cannot be {successes} successes in {trials} trials")
-    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
     rate = successes / trials
     centre = rate + z**2 / (2 * trials)
     margin = z * sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
@@ -99,7 +99,7 @@ def bootstrap_mean(values: ArrayLike) -> Estimate:
     if np.all(sample == sample[0]):
         only = float(sample[0])
         return Estimate(only, only, only)
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (sample,),
         np.mean,
         n_resamples=RESAMPLES,

@@ -9,12 +9,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
 from agents.atomic import write_atomically
 from agents.config import FIRST_EVALUATION_SEED
-from agents.snapshots import Snapshot
-from eval.rollouts import Rollouts, evaluation_seeds
+from eval.seeds import evaluation_seeds
+
+if TYPE_CHECKING:
+    from agents.snapshots import Snapshot
+    from eval.rollouts import Rollouts
 
 COLUMNS = ("phase", "step", "state_sha256", "episode", "seed", "return", "length", "success")
 
@@ -71,6 +75,9 @@ def played_episodes(
         for phase, agent in agents.items()
     }
     if any(missing.values()):
+        # Imported late: SB3 takes seconds, and mistakes are answered before.
+        from eval.rollouts import Rollouts
+
         with Rollouts(run) as rollouts:
             for phase, agent in agents.items():
                 if missing[phase]:

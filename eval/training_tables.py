@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from agents import RunError
@@ -39,6 +38,8 @@ def read_training_table(path: Path, columns: Sequence[str]) -> Columns:
     whole_lines = data[: data.rfind(b"\n") + 1]
     if not whole_lines:
         return {name: np.zeros(0) for name in columns}
+    import pandas as pd  # late, as it takes half a second
+
     try:
         table = pd.read_csv(
             io.BytesIO(whole_lines), usecols=list(columns), dtype=np.float64, engine="c"

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.observers import Observer
-from agents.snapshots import (
-    Snapshot,
-    check_snapshot,
-    copy_past,
-    read_snapshot,
-    snapshot_steps,
-)
-from agents.training import train_run
+from agents.run_directory import snapshot_steps
+
+if TYPE_CHECKING:
+    from agents.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,11 @@ def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[Replay]:
         RunError: If a snapshot is damaged or the run has none.
         ConfigError: If no stretch begins at `start`.
     """
-    for first, last in replays(run, start):
+    stretches = replays(run, start)
+    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    from agents.snapshots import check_snapshot, read_snapshot
+
+    for first, last in stretches:
         expected = read_snapshot(run, last)
         check_snapshot(run, expected)
         with TemporaryDirectory() as folder:
@@ -118,6 +119,9 @@ class _StopAt(Observer):
 
 
 def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> str:
+    from agents.snapshots import check_snapshot, copy_past, read_snapshot
+    from agents.training import train_run
+
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.
     config = dataclasses.replace(run.config, snapshot_every=expected.step, observers=())
     copy = RunDirectory.create(folder / "replay", config, run.steps_per_update, run.first_update)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 from imageio_ffmpeg import write_frames
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from agents import ConfigError, RunDirectory, RunError
+from agents import RunDirectory, RunError
 from agents.atomic import write_atomically
-from agents.spans import spans
-from eval.phase_ends import phase_ends
-from eval.rollouts import Moment, Rollouts, evaluation_seeds
+from eval.phase_ends import ended_phase, phase_ends
+from eval.seeds import evaluation_seeds
 from schedules import Phase
+
+if TYPE_CHECKING:
+    from eval.rollouts import Moment, Rollouts
 
 # Reach is done in a few steps, so that many episodes fit; of episodes that fail, a few will do.
 MAXIMUM_EPISODES, ENOUGH_STEPS = 8, 200
@@ -40,7 +43,7 @@ def video_path(run: RunDirectory, phase: int | None = None) -> Path:
         ConfigError: If the run has no such phase.
         RunError: If the phase has not ended yet.
     """
-    return run.videos_path / f"phase-{_ended_phase(run, phase)}.mp4"
+    return run.videos_path / f"phase-{ended_phase(run, phase)}.mp4"
 
 
 def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool = False) -> Path:
@@ -62,10 +65,13 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
         RunError: If the phase has not ended yet, its snapshot is damaged, or the video cannot be
             written.
     """
-    index = _ended_phase(run, phase)
+    index = ended_phase(run, phase)
     path = video_path(run, index)
     if path.exists() and not overwrite:
         return path
+    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    from eval.rollouts import Rollouts
+
     with Rollouts(
         run, render_mode="rgb_array", render_width=WIDTH, render_height=HEIGHT
     ) as rollouts:
@@ -79,24 +85,6 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
             reason = error.strerror or str(error).strip().split("\n")[0]
             raise RunError(f"cannot write {path}: {reason}") from error
     return path
-
-
-def _ended_phase(run: RunDirectory, phase: int | None) -> int:
-    trained = list(run.phase_end_steps)
-    if phase is not None and trained and phase not in trained:
-        reason = run.untrained_phases.get(phase)
-        raise ConfigError(
-            f"{run.path} has no phase {phase}: valid phases are {spans(trained)}"
-            if reason is None
-            else f"{run.path} has no agent of phase {phase}, which no update meets: {reason}; "
-            f"valid phases are {spans(trained)}"
-        )
-    ends = phase_ends(run)
-    if phase is None:
-        return max(ends.snapshots)
-    if phase in ends.missing:
-        raise RunError(f"phase {phase} of {run.path} has no agent: {ends.missing[phase]}")
-    return phase
 
 
 def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:

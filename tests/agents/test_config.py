@@ -140,8 +140,8 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"env_kwargs": {"goal_w": 0.1}}, "did you mean 'goal_"),
         ({"env_kwargs": {"goal_x": [0.2, 0.1]}}, "env_kwargs: goal_x must be a number, or a pair"),
         ({"env_kwargs": {"action_latency": 0.5}}, "from 0 to 25 control periods, got 0.5"),
-        ({"env_kwargs": {"reward": "dense"}}, "got 'reward'"),
-        ({"env_kwargs": {1: 2}}, "got 1"),
+        ({"env_kwargs": {"reward": "dense"}}, "argument 'reward'"),
+        ({"env_kwargs": {1: 2}}, "argument 1"),
         ({"env_kwargs": {"goal_x": 10**400}}, "from -0.2 to 0.15 m, got 1000"),
         ({"training_env_kwargs": 1}, "training_env_kwargs must be a mapping, got 1"),
         (

@@ -133,13 +133,16 @@ def test_an_episodes_statistics_are_its_return_and_length():
 
 
 def test_a_recorded_video_has_a_frame_for_every_step(tmp_path):
-    env = gym.make("bullet/Push-v0", render_mode="rgb_array", render_width=96, render_height=64)
+    near = envs.Camera((-0.25, 0.0, 0.3), distance=1.0)
+    env = gym.make(
+        "bullet/Push-v0", render_mode="rgb_array", render_width=96, render_height=64, camera=near
+    )
     folder = tmp_path / "videos"
     env = RecordVideo(env, str(folder), episode_trigger=lambda episode: episode == 1)
     for seed in range(2):
         env.reset(seed=seed)
         frames = [env.render()]
-        for _ in range(8):
+        for _ in range(4):
             env.step(np.array([0.0, 1.0, 1.0], np.float32))
             frames.append(env.render())
     env.close()
@@ -150,7 +153,7 @@ def test_a_recorded_video_has_a_frame_for_every_step(tmp_path):
     assert meta["fps"] == 25
     # Which browsers play; MoviePy writes another for an odd size.
     assert meta["pix_fmt"].startswith("yuv420p")
-    assert len(read) == 9
+    assert len(read) == 5
     # The video is compressed, but nearer to its own frame than to the first.
     last = [np.abs(read[-1].astype(int) - frame).mean() for frame in (frames[-1], frames[0])]
     assert last[0] < 0.5 * last[1]

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from agents import RunConfig, RunDirectory
 from agents.branch_schedules import held_schedule
-from agents.branching import branch_path, create_branch
+from agents.branching import create_branch
+from agents.run_directory import branch_path
 from agents.training import create_run, train_run
 from schedules import StaircaseSchedule
 

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from agents import RunDirectory
 from agents.branch_schedules import held_schedule
-from agents.branching import branch_path, create_branch
+from agents.branching import create_branch
+from agents.run_directory import branch_path
 from agents.training import train_run
 from eval import compare_phases
 from eval.statistics import bootstrap_mean

@@ -1,11 +1,13 @@
 """`python -m eval`: what it prints, its exit codes, and that mistakes cost one line."""
 
+import json
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from agents.lock import locked
 from eval import compare_phases
 from eval.__main__ import main
 
@@ -85,6 +87,81 @@ def test_a_mistake_costs_one_line_and_writes_nothing(sac, capsys, args, code, co
     assert complaint in err
     assert err.count("\n") == 1
     assert sorted(sac.path.rglob("*")) == before
+
+
+ASK_ALL = """
+import json, sys
+from {module} import main
+for args in json.loads(sys.argv[1]):
+    try:
+        main(args)
+    except SystemExit:
+        slow = {{"torch", "stable_baselines3", "scipy.stats", "pandas", "matplotlib"}}
+        assert not slow & sys.modules.keys(), (args, slow & sys.modules.keys())
+    else:
+        sys.exit(f"{{args}} is no mistake")
+"""
+
+
+def ask_all(module, mistakes):
+    script = ASK_ALL.format(module=module)
+    command = [sys.executable, "-c", script, json.dumps(mistakes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()
+
+
+def test_mistakes_are_answered_before_the_slow_imports(sac, tmp_path):
+    shutil.copytree(sac.path, tmp_path / "begun")
+    shutil.rmtree(tmp_path / "begun" / "snapshots")
+    (tmp_path / "begun" / "episodes.csv").unlink()
+    shutil.rmtree(sac.snapshots_path / "600")
+    run, begun, nowhere = str(sac.path), str(tmp_path / "begun"), str(tmp_path / "nowhere")
+    mistakes = [
+        ["compare", nowhere],
+        ["compare", run, "--episodes", "1"],
+        ["compare", run, "--episodes", "many"],
+        ["compare", begun],
+        ["compare"],
+        ["plot", nowhere],
+        ["plot", begun],
+        ["video", nowhere],
+        ["video", begun],
+        ["video", run, "--phase", "9"],
+        ["video", run, "--phase", "2"],
+        ["verify", nowhere],
+        ["verify", begun],
+        ["verify", run, "--from-step", "7"],
+        ["film", run],
+        [],
+    ]
+    assert len(ask_all("eval.__main__", mistakes)) == len(mistakes)
+    ask_all("eval.__main__", [["--help"], ["compare", "--help"], ["video", "--help"]])
+
+
+def test_mistakes_in_training_are_answered_before_the_slow_imports(sac, tmp_path):
+    run, nowhere = str(sac.path), str(tmp_path / "nowhere")
+    shutil.rmtree(sac.snapshots_path / "399")
+    with locked(sac):
+        mistakes = [
+            ["--env", "nowhere"],
+            ["--env", "reach", "--algo", "nothing"],
+            ["--env", "reach", "--seed", "one"],
+            ["--env", "reach", "--decay-rate", "2"],
+            ["--env", "reach", "--episodes", "1"],
+            ["--env", "reach", "--output", run],
+            ["--config", nowhere],
+            ["--resume", nowhere],
+            ["--resume", run],
+            ["--resume", run, "--seed", "7"],
+            ["--branch", nowhere, "--at-phase", "1"],
+            ["--branch", run, "--at-phase", "2", "--held"],
+            ["--branch", run, "--at-phase", "7", "--held"],
+            ["--branch", run, "--at-phase", "1", "--held", "--output", run],
+            ["--flag"],
+        ]
+        assert len(ask_all("train", mistakes)) == len(mistakes)
+    ask_all("train", [["--help"]])
 
 
 def test_a_broken_run_among_several_stops_before_anything_is_played(sac, ppo, capsys):

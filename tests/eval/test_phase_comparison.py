@@ -16,7 +16,8 @@ from stable_baselines3 import PPO, SAC
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.branch_schedules import held_schedule
-from agents.branching import branch_path, create_branch
+from agents.branching import create_branch
+from agents.run_directory import branch_path
 from agents.training import train_run
 from eval import (
     compare_phases,
@@ -318,7 +319,7 @@ def test_a_phase_that_no_update_met_is_left_out_and_named(tmp_path):
     assert comparison.phases[0].training.episodes == 4
     for path in plot_run(run):
         assert path.exists()
-    with pytest.raises(ConfigError, match=r"no agent of phase 0, .* valid phases are 1, 2$"):
+    with pytest.raises(ConfigError, match=r"no agent of phase 0: .* valid phases are 1, 2$"):
         video_path(run, 0)
 
 
