@@ -131,8 +131,8 @@ class RunConfig:
         for name in ("her", "action_noise", "normalize"):
             if not isinstance(value := getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a mapping, got {shown(value)}")
-        names = self.observers if isinstance(self.observers, list) else [None]
-        if not all(isinstance(n, str) and re.fullmatch(r"[\w.]+:\w+", n) for n in names):
+        named = self.observers if isinstance(self.observers, list) else [None]
+        if not all(isinstance(one, str) and re.fullmatch(r"[\w.]+:\w+", one) for one in named):
             raise ConfigError(
                 f"observers must be a list of module:Class, got {shown(self.observers)}"
             )
