@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from agents.arguments import TrainArguments, check_modes, describe_branch, resolve_config
-from agents.branch_schedules import fork_step
-from agents.command_line import parse_arguments, user_errors
-from agents.lock import locked
-from agents.run_directory import RunDirectory, branch_path, check_free, find_run, new_run_path
+from agents.cli.command_line import parse_arguments, user_errors
+from agents.cli.flags import TrainArguments, check_modes, describe_branch, resolve_config
+from agents.runs.directory import RunDirectory, branch_path, check_free, find_run, new_run_path
+from agents.runs.lock import locked
+from agents.training.branch_schedules import fork_step
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
         check_modes(arguments)
         run = choose_run(arguments)
         # Imported late: SB3 takes seconds, and mistakes are answered before.
-        from agents.interruption import TrainingInterrupted
+        from agents.training.interruption import TrainingInterrupted
 
         try:
             train(run, console)
@@ -58,13 +58,13 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
         fork_step(trunk, phase)
         path = arguments.output or branch_path(trunk, name)
         check_free(path)
-        from agents.branching import create_branch
+        from agents.training.branches import create_branch
 
         return create_branch(trunk, phase, schedule, length, path)
     config = resolve_config(arguments)
     path = arguments.output or new_run_path(config)
     check_free(path)
-    from agents.training import create_run
+    from agents.training.loop import create_run
 
     held = (arguments.branch_length or "phase") if arguments.held_branches else None
     return create_run(config, path, held)
@@ -72,8 +72,8 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
 
 def train(run: RunDirectory, console: Console) -> None:
     """Trains a run to its end, with the held branches that belong to it beside it."""
-    from agents.branching import HeldBranches
-    from agents.training import train_run
+    from agents.training.branches import HeldBranches
+    from agents.training.loop import train_run
 
     console.print(f"run {run.path}: {run.config.algo} on {run.config.env}, {run.config.schedule!r}")
     if run.held_branches is None:

@@ -54,6 +54,8 @@ _PPO = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "expl
 _A2C = ("policy_loss", "value_loss", "entropy_loss", "explained_variance")
 _TRPO = ("policy_objective", "value_loss", "kl_divergence_loss", "explained_variance")
 
+_CROSSQ = "agents.learners.crossq:MultiInputCrossQ"
+
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
@@ -61,7 +63,9 @@ ALGORITHMS = {
         Algorithm("td3", "stable_baselines3:TD3", off_policy=True, losses=_DETERMINISTIC),
         Algorithm("ddpg", "stable_baselines3:DDPG", off_policy=True, losses=_DETERMINISTIC),
         Algorithm("tqc", "sb3_contrib:TQC", off_policy=True, losses=_SOFT),
-        Algorithm("crossq", "agents.crossq:MultiInputCrossQ", off_policy=True, losses=_SOFT),
+        Algorithm(
+            "crossq", "agents.learners.crossq:MultiInputCrossQ", off_policy=True, losses=_SOFT
+        ),
         Algorithm("ppo", "stable_baselines3:PPO", off_policy=False, losses=_PPO),
         Algorithm("a2c", "stable_baselines3:A2C", off_policy=False, losses=_A2C),
         Algorithm("trpo", "sb3_contrib:TRPO", off_policy=False, losses=_TRPO),

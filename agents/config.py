@@ -61,8 +61,8 @@ class RunConfig:
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
         hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, `activation_fn`
             and `optimizer_class` are names such as `"relu"` and `"adamw"`.
-        her: Keyword arguments of `agents.hindsight.EpisodicHerReplayBuffer`; `None` trains without
-            it.
+        her: Keyword arguments of `agents.learners.hindsight.EpisodicHerReplayBuffer`; `None` trains
+            without it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
         observers: Classes that watch the training, each as `module:Class`; they change nothing of

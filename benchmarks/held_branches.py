@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from agents import RunConfig, RunDirectory, load_preset
-from agents.branch_schedules import held_schedule
-from agents.branching import create_branch
-from agents.snapshots import read_snapshot, snapshot_steps
-from agents.training import create_run, train_run
+from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.training.branch_schedules import held_schedule
+from agents.training.branches import create_branch
+from agents.training.loop import create_run, train_run
 
 
 def final_state(run: RunDirectory) -> str:

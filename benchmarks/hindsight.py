@@ -16,9 +16,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents import RunConfig, load_preset
-from agents.environments import training_envs
-from agents.hindsight import EpisodicHerReplayBuffer
-from agents.model import build_model
+from agents.learners.environments import training_envs
+from agents.learners.hindsight import EpisodicHerReplayBuffer
+from agents.learners.model import build_model
 from benchmarks.trained_cross_play import TASKS
 from schedules import ConstantSchedule
 

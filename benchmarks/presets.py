@@ -18,7 +18,7 @@ from rich.console import Console
 
 import envs
 from agents import ALGORITHMS, RunConfig, RunDirectory, RunError, load_preset
-from agents.training import create_run, train_run
+from agents.training.loop import create_run, train_run
 from eval import compare_phases
 
 ROOT = Path("runs/presets")

@@ -17,9 +17,9 @@ from rich.console import Console
 from stable_baselines3.common.logger import configure
 
 from agents import RunConfig, load_preset
-from agents.environments import training_envs
-from agents.model import build_model
-from agents.training import create_run, train_run
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model
+from agents.training.loop import create_run, train_run
 
 ROUNDS = 3
 

@@ -18,13 +18,13 @@ from rich.console import Console
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-import agents.training
+import agents.training.loop
 from agents import RunConfig, RunDirectory, load_preset
-from agents.environments import training_envs
-from agents.model import build_model
-from agents.replay_log import ReplayLog
-from agents.snapshots import Pruning, save_snapshot
-from agents.training import create_run, train_run
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model
+from agents.snapshots.replay_log import ReplayLog
+from agents.snapshots.store import Pruning, save_snapshot
+from agents.training.loop import create_run, train_run
 
 NEW_ROWS = 10_000
 ROUNDS = 5
@@ -86,8 +86,8 @@ def share_of_training(algo: str) -> tuple[float, float, int]:
 
         return call
 
-    save, add, extend = agents.training.save_snapshot, Pruning.add, ReplayLog.extend
-    agents.training.save_snapshot = timed(save)
+    save, add, extend = agents.training.loop.save_snapshot, Pruning.add, ReplayLog.extend
+    agents.training.loop.save_snapshot = timed(save)
     Pruning.add = timed(add)  # type: ignore[method-assign]
     ReplayLog.extend = timed(extend)  # type: ignore[method-assign]
     try:
@@ -98,7 +98,7 @@ def share_of_training(algo: str) -> tuple[float, float, int]:
             train_run(run, Console(quiet=True))
             total = time.perf_counter() - start
     finally:
-        agents.training.save_snapshot = save
+        agents.training.loop.save_snapshot = save
         Pruning.add = add  # type: ignore[method-assign]
         ReplayLog.extend = extend  # type: ignore[method-assign]
     every = config.total_timesteps // config.snapshot_every

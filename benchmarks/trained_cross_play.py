@@ -22,9 +22,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from agents import RunConfig, RunDirectory
-from agents.environments import make_training_envs
-from agents.model import build_model
-from agents.snapshots import load_acting, read_snapshot, snapshot_steps
+from agents.learners.environments import make_training_envs
+from agents.learners.model import build_model
+from agents.snapshots.store import load_acting, read_snapshot, snapshot_steps
 from benchmarks import peers, presets
 from benchmarks.cross_play import matched_seeds, play
 from schedules.callback import StaircaseCallback

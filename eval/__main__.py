@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from agents import ConfigError, RunError, find_run
-from agents.command_line import parse_arguments, user_errors
+from agents.cli.command_line import parse_arguments, user_errors
 from eval import (
     compare_phases,
     comparison_table,

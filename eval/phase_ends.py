@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.divergence import read_divergence
-from agents.run_directory import snapshot_steps
-from agents.spans import phases_by_reason, spans
+from agents.runs.directory import snapshot_steps
+from agents.runs.divergence import read_divergence
+from agents.runs.spans import phases_by_reason, spans
 
 if TYPE_CHECKING:
-    from agents.snapshots import Snapshot
+    from agents.snapshots.store import Snapshot
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     """
     missing = missing_ends(run)
     # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.snapshots import read_snapshot
+    from agents.snapshots.store import read_snapshot
 
     found: dict[int, Snapshot] = {}
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
-from agents.atomic import write_atomically
+from agents.runs.files import write_atomically
 from eval.phase_ends import phase_ends
 from eval.training_tables import read_training_table
 

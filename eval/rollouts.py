@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import RunDirectory
-from agents.agent import Agent
-from agents.environments import make_env
-from agents.snapshots import Snapshot
+from agents.learners.environments import make_env
+from agents.snapshots.agent import Agent
+from agents.snapshots.store import Snapshot
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents import ConfigError
-from agents.arguments import MAXIMUM_EPISODES
+from agents.cli.flags import MAXIMUM_EPISODES
 from agents.config import FIRST_EVALUATION_SEED
 
 

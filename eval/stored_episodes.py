@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
-from agents.atomic import write_atomically
 from agents.config import FIRST_EVALUATION_SEED
+from agents.runs.files import write_atomically
 from eval.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
-    from agents.snapshots import Snapshot
+    from agents.snapshots.store import Snapshot
     from eval.rollouts import Rollouts
 
 COLUMNS = ("phase", "step", "state_sha256", "episode", "seed", "return", "length", "success")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.observers import Observer
-from agents.run_directory import snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.training.observers import Observer
 
 if TYPE_CHECKING:
-    from agents.snapshots import Snapshot
+    from agents.snapshots.store import Snapshot
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[Replay]:
     """
     stretches = replays(run, start)
     # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.snapshots import check_snapshot, read_snapshot
+    from agents.snapshots.store import check_snapshot, read_snapshot
 
     for first, last in stretches:
         expected = read_snapshot(run, last)
@@ -119,8 +119,8 @@ class _StopAt(Observer):
 
 
 def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> str:
-    from agents.snapshots import check_snapshot, copy_past, read_snapshot
-    from agents.training import train_run
+    from agents.snapshots.store import check_snapshot, copy_past, read_snapshot
+    from agents.training.loop import train_run
 
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.
     config = dataclasses.replace(run.config, snapshot_every=expected.step, observers=())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from agents import RunDirectory, RunError
-from agents.atomic import write_atomically
+from agents.runs.files import write_atomically
 from eval.phase_ends import ended_phase, phase_ends
 from eval.seeds import evaluation_seeds
 from schedules import Phase

@@ -14,8 +14,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import envs
 from agents.config import RunConfig
-from agents.environments import env_arguments
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
+from agents.learners.environments import env_arguments
 from agents.presets import load_preset
 from schedules import ProgressSchedule, schedule_from_dict
 
@@ -75,7 +75,7 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
     if config.her is not None:
         # The Zoo evaluates this string too, and `rl_zoo3.enjoy` looks for "HerReplayBuffer" in it.
         entry["replay_buffer_class"] = (
-            "importlib.import_module('agents.hindsight').EpisodicHerReplayBuffer"
+            "importlib.import_module('agents.learners.hindsight').EpisodicHerReplayBuffer"
         )
         entry["replay_buffer_kwargs"] = dict(config.her)
     if config.action_noise is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents import RunConfig
-from agents.observers import Observer
+from agents.training.observers import Observer
 from schedules import Schedule, StaircaseSchedule
 
 STAIRCASE = StaircaseSchedule(1e-3, decay_steps=130, decay_rate=0.5)

@@ -14,9 +14,9 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from agents import ConfigError, RunDirectory, RunError, load_agent
-from agents.environments import make_env
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
-from agents.training import create_run, train_run
+from agents.learners.environments import make_env
+from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.training.loop import create_run, train_run
 from eval.rollouts import Rollouts
 from tests.agents.small_runs import OnSnapshot, small_config
 

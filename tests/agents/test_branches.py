@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.arguments import TrainArguments, describe_branch
-from agents.branching import HeldBranches, create_branch
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
-from agents.training import create_run, train_run
+from agents.cli.flags import TrainArguments, describe_branch
+from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.training.branches import HeldBranches, create_branch
+from agents.training.loop import create_run, train_run
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, small_config
 from tests.agents.test_exact_resume import rows_without_time

@@ -17,12 +17,12 @@ from rich.console import Console
 
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, RunDirectory, load_preset
-from agents.arguments import TrainArguments, resolve_config
-from agents.environments import env_arguments, make_env, make_training_envs
+from agents.cli.flags import TrainArguments, resolve_config
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
-from agents.model import build_model, optimizers
-from agents.training import create_run, train_run
-from agents.trial import try_config
+from agents.learners.environments import env_arguments, make_env, make_training_envs
+from agents.learners.model import build_model, optimizers
+from agents.training.loop import create_run, train_run
+from agents.training.trial import try_config
 from eval.rollouts import evaluation_seeds
 from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.config_strategies import configs

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from agents import RunDirectory, RunError, load_agent
-from agents.environments import make_training_envs
-from agents.model import build_model
-from agents.processor import processor
-from agents.snapshots import (
+from agents.learners.environments import make_training_envs
+from agents.learners.model import build_model
+from agents.runs.processor import processor
+from agents.snapshots.store import (
     DamagedSnapshot,
     check_snapshot,
     load_acting,
@@ -31,7 +31,7 @@ from agents.snapshots import (
     read_snapshot,
     snapshot_steps,
 )
-from agents.training import create_run, train_run
+from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import small_config
 
 FILES = ("manifest.json", "agent.zip", "state.json", "arrays.npz", "vecnormalize.pkl")
@@ -153,7 +153,7 @@ def test_a_vanished_snapshot_is_passed_over(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = snapshot_steps(run)
-    monkeypatch.setattr("agents.snapshots.snapshot_steps", lambda run: (*steps, 199))
+    monkeypatch.setattr("agents.snapshots.store.snapshot_steps", lambda run: (*steps, 199))
     snapshot, complaints = newest_good_snapshot(run)
     assert snapshot is not None
     assert snapshot.step == steps[-1]

@@ -12,14 +12,14 @@ import torch
 from rich.console import Console
 
 from agents import RunDirectory, RunError
-from agents.branching import HeldBranches
-from agents.divergence import Diverged, Divergence, read_divergence, write_divergence
-from agents.environments import training_envs
-from agents.finite import UpdateWatch, non_finite_state
-from agents.model import build_model, optimizers
-from agents.snapshots import check_snapshot, read_snapshot, snapshot_steps
-from agents.state import moments
-from agents.training import create_run, train_run
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model, optimizers
+from agents.runs.divergence import Diverged, Divergence, read_divergence, write_divergence
+from agents.snapshots.finite import UpdateWatch, non_finite_state
+from agents.snapshots.store import check_snapshot, read_snapshot, snapshot_steps
+from agents.snapshots.training_state import moments
+from agents.training.branches import HeldBranches
+from agents.training.loop import create_run, train_run
 from eval import compare_phases, plot_run
 from schedules import ConstantSchedule, PiecewiseConstantSchedule
 from tests.agents.small_runs import small_config

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from agents import RunConfig, RunDirectory, RunError
-from agents.environments import restore_envs, training_envs
-from agents.snapshots import read_snapshot, snapshot_steps
-from agents.training import create_run, train_run
+from agents.learners.environments import restore_envs, training_envs
+from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import HER, small_config
 
 SEEING = {"policy_kwargs": {"net_arch": [16], "features_extractor_kwargs": {"cnn_output_dim": 8}}}
@@ -145,7 +145,7 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from agents import RunDirectory
-from agents.training import train_run
+from agents.training.loop import train_run
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agents import ConfigError, RunConfig
-from agents.environments import make_env, make_training_envs
-from agents.hindsight import EpisodicHerReplayBuffer
-from agents.model import build_model
-from agents.training import create_run
+from agents.learners.environments import make_env, make_training_envs
+from agents.learners.hindsight import EpisodicHerReplayBuffer
+from agents.learners.model import build_model
+from agents.training.loop import create_run
 from tests.agents.small_runs import HER, small_config
 
 BATCH = 400

@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from agents import ALGORITHMS
-from agents.environments import make_training_envs
-from agents.model import build_model, optimizers, steps_per_update
+from agents.learners.environments import make_training_envs
+from agents.learners.model import build_model, optimizers, steps_per_update
 from schedules import (
     ConstantSchedule,
     PiecewiseConstantSchedule,

@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory
-from agents.observers import Observer
-from agents.training import create_run, train_run
+from agents.training.loop import create_run, train_run
+from agents.training.observers import Observer
 from tests.agents.small_runs import small_config
 from tests.agents.test_branches import final
 

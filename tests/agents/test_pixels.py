@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agents import RunConfig, load_preset
-from agents.environments import make_env, make_training_envs
-from agents.model import build_model
+from agents.learners.environments import make_env, make_training_envs
+from agents.learners.model import build_model
 from tests.agents.small_runs import small_config
 
 SMALL = {"net_arch": [16], "features_extractor_kwargs": {"cnn_output_dim": 8}}

@@ -12,9 +12,9 @@ from stable_baselines3 import SAC
 
 import envs
 from agents import ALGORITHMS, RunConfig, load_preset
-from agents.environments import make_env
-from agents.hindsight import EpisodicHerReplayBuffer
-from agents.model import optimizers
+from agents.learners.environments import make_env
+from agents.learners.hindsight import EpisodicHerReplayBuffer
+from agents.learners.model import optimizers
 from agents.rl_zoo import FollowSchedule, zoo_entry, zoo_hyperparameters
 from schedules import StaircaseSchedule
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import RunConfig, RunDirectory, RunError, find_run
-from agents.run_directory import Parent
+from agents.runs.directory import Parent
 from tests.agents.small_runs import small_config
 
 CONFIG = small_config(

@@ -21,10 +21,10 @@ from stable_baselines3 import PPO, SAC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import ALGORITHMS, RunDirectory, RunError
-from agents.environments import make_env
-from agents.processor import processor
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
-from agents.training import create_run, late_boundaries, train_run
+from agents.learners.environments import make_env
+from agents.runs.processor import processor
+from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.training.loop import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, OnSnapshot, small_config
 

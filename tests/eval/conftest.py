@@ -5,10 +5,10 @@ import pytest
 from rich.console import Console
 
 from agents import RunConfig, RunDirectory
-from agents.branch_schedules import held_schedule
-from agents.branching import create_branch
-from agents.run_directory import branch_path
-from agents.training import create_run, train_run
+from agents.runs.directory import branch_path
+from agents.training.branch_schedules import held_schedule
+from agents.training.branches import create_branch
+from agents.training.loop import create_run, train_run
 from schedules import StaircaseSchedule
 
 SCHEDULE = StaircaseSchedule(1e-3, decay_steps=200, decay_rate=0.5)

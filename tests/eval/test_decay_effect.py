@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from agents import RunDirectory
-from agents.branch_schedules import held_schedule
-from agents.branching import create_branch
-from agents.run_directory import branch_path
-from agents.training import train_run
+from agents.runs.directory import branch_path
+from agents.training.branch_schedules import held_schedule
+from agents.training.branches import create_branch
+from agents.training.loop import train_run
 from eval import compare_phases
 from eval.statistics import bootstrap_mean
 from schedules import PiecewiseConstantSchedule, effective_phases

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from agents.lock import locked
+from agents.runs.lock import locked
 from eval import compare_phases
 from eval.__main__ import main
 

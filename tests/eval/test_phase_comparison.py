@@ -15,10 +15,10 @@ from rich.console import Console
 from stable_baselines3 import PPO, SAC
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.branch_schedules import held_schedule
-from agents.branching import create_branch
-from agents.run_directory import branch_path
-from agents.training import train_run
+from agents.runs.directory import branch_path
+from agents.training.branch_schedules import held_schedule
+from agents.training.branches import create_branch
+from agents.training.loop import train_run
 from eval import (
     compare_phases,
     comparison_table,

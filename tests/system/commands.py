@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from agents import RunConfig, RunDirectory
-from agents.snapshots import read_snapshot, snapshot_steps
+from agents.snapshots.store import read_snapshot, snapshot_steps
 
 ROOT = Path(__file__).parents[2]
 

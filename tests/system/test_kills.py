@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from agents import RunDirectory
-from agents.lock import locked
-from agents.snapshots import snapshot_steps
-from agents.training import create_run, train_run
+from agents.runs.lock import locked
+from agents.snapshots.store import snapshot_steps
+from agents.training.loop import create_run, train_run
 from eval import compare_phases
 from tests.agents.small_runs import small_config
 from tests.agents.test_exact_resume import rows_without_time
@@ -67,11 +67,11 @@ def test_ten_sigkills_in_a_row_change_nothing(tmp_path: Path) -> None:
 
 KILL_WHILE_WRITING = """
 import os, signal, sys
-import agents.snapshots
+import agents.snapshots.store
 from train import main
 
 target, skipped = sys.argv[1], int(sys.argv[2])
-write_synced = agents.snapshots.write_synced
+write_synced = agents.snapshots.store.write_synced
 
 def write_half(path, data):
     global skipped
@@ -84,7 +84,7 @@ def write_half(path, data):
                 os.kill(os.getpid(), signal.SIGKILL)
     write_synced(path, data)
 
-agents.snapshots.write_synced = write_half
+agents.snapshots.store.write_synced = write_half
 if __name__ == "__main__":
     sys.exit(main(sys.argv[3:]))
 """
@@ -227,10 +227,10 @@ def test_a_dead_environment_process_is_one_line(tmp_path: Path) -> None:
 
 KILL_AN_ENVIRONMENT_DURING_A_SNAPSHOT = """
 import sys
-import agents.snapshots
+import agents.snapshots.store
 from train import main
 
-capture_state = agents.snapshots.capture_state
+capture_state = agents.snapshots.store.capture_state
 
 def kill_and_capture(model):
     worker = model.env.unwrapped.processes[0]
@@ -238,7 +238,7 @@ def kill_and_capture(model):
     worker.join()
     return capture_state(model)
 
-agents.snapshots.capture_state = kill_and_capture
+agents.snapshots.store.capture_state = kill_and_capture
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """

@@ -15,10 +15,10 @@ import yaml
 from rich.console import Console
 
 from agents import RunDirectory
-from agents.interruption import TrainingInterrupted
-from agents.lock import locked
-from agents.snapshots import Snapshot, read_snapshot, snapshot_steps
-from agents.training import create_run, train_run
+from agents.runs.lock import locked
+from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.training.interruption import TrainingInterrupted
+from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import OnSnapshot, small_config
 from tests.agents.test_branches import final
 from tests.system.commands import config_file, run_command

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.snapshots import Snapshot
+    from agents.snapshots.store import Snapshot
 
 
 @dataclass(frozen=True)

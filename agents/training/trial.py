@@ -20,10 +20,10 @@ from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
-from agents.environments import training_envs
-from agents.model import build_model_aloud, first_update, reason, steps_per_update
-from agents.replay_log import ReplayLog
-from agents.run_directory import RunError
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model_aloud, first_update, reason, steps_per_update
+from agents.runs.directory import RunError
+from agents.snapshots.replay_log import ReplayLog
 
 _ENVS = 2
 _ROWS = 2

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agents.run_directory import RunDirectory, RunError
+from agents.runs.directory import RunDirectory, RunError
 
 _HOLDING = threading.Lock()
 

@@ -18,9 +18,9 @@ import numpy as np
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer
 
-from agents.arrays import Arrays, to_npz
-from agents.atomic import write_atomically
 from agents.config import ConfigError
+from agents.runs.files import write_atomically
+from agents.snapshots.arrays import Arrays, to_npz
 
 MAX_CHUNK_ROWS = 1024
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 from agents.config import ConfigError
-from agents.observers import Episode, Observer, Update
-from agents.run_directory import RunDirectory
-from agents.snapshots import Snapshot
-from agents.state import kept_generators
+from agents.runs.directory import RunDirectory
+from agents.snapshots.store import Snapshot
+from agents.snapshots.training_state import kept_generators
+from agents.training.observers import Episode, Observer, Update
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def load_observer(name: str) -> Callable[[RunDirectory], Observer]:
     except Exception as error:  # whatever the module raises when it is imported
         raise ConfigError(f"observer {name}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, Observer):
-        raise ConfigError(f"observer {name} must be a class of agents.training.Observer")
+        raise ConfigError(f"observer {name} must be a class of agents.training.loop.Observer")
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from agents.atomic import write_atomically
-from agents.run_directory import RunDirectory, RunError
+from agents.runs.directory import RunDirectory, RunError
+from agents.runs.files import write_atomically
 
 FORMAT = "staircase-lab divergence"
 FORMAT_VERSION = 1

@@ -30,14 +30,14 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from agents.arrays import Arrays, to_npz
-from agents.atomic import sync_directory, write_synced
-from agents.model import optimizers
-from agents.processor import processor
-from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, installed_versions, snapshot_steps
-from agents.state import capture_state, restore_moments, restore_state
-from agents.tables import matches_mark, rewind_table
+from agents.learners.model import optimizers
+from agents.runs.directory import RunDirectory, RunError, installed_versions, snapshot_steps
+from agents.runs.files import sync_directory, write_synced
+from agents.runs.processor import processor
+from agents.runs.tables import matches_mark, rewind_table
+from agents.snapshots.arrays import Arrays, to_npz
+from agents.snapshots.replay_log import ReplayLog
+from agents.snapshots.training_state import capture_state, restore_moments, restore_state
 
 FORMAT = "staircase-lab snapshot"
 FORMAT_VERSION = 1

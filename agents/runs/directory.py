@@ -20,11 +20,11 @@ from typing import Any
 
 import envs
 from agents.algorithms import ALGORITHMS
-from agents.atomic import write_atomically
 from agents.config import ConfigError, RunConfig
-from agents.processor import processor
-from agents.spans import spans
-from agents.stored_values import (
+from agents.runs.files import write_atomically
+from agents.runs.processor import processor
+from agents.runs.spans import spans
+from agents.runs.stored_values import (
     StoredValueError,
     require_equal,
     stored,
@@ -92,7 +92,7 @@ class RunDirectory:
         versions: Versions of Python and of the packages that decide the outcome.
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
             outside a git checkout.
-        processor: What `agents.processor.processor` gave; empty in runs that did not note it.
+        processor: What `agents.runs.processor.processor` gave; empty in runs that did not note it.
     """
 
     path: Path

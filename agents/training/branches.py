@@ -15,21 +15,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.branch_schedules import fork_step, held_schedule
 from agents.config import ConfigError
-from agents.divergence import Diverged, read_divergence
-from agents.interruption import TrainingInterrupted, handled_signals
-from agents.model import check_device
-from agents.observers import Observer
-from agents.run_directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
-from agents.snapshots import (
+from agents.learners.model import check_device
+from agents.runs.directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
+from agents.runs.divergence import Diverged, read_divergence
+from agents.snapshots.store import (
     DamagedSnapshot,
     Snapshot,
     check_snapshot,
     copy_past,
     read_snapshot,
 )
-from agents.training import train_run
+from agents.training.branch_schedules import fork_step, held_schedule
+from agents.training.interruption import TrainingInterrupted, handled_signals
+from agents.training.loop import train_run
+from agents.training.observers import Observer
 from schedules import Schedule
 
 logger = logging.getLogger(__name__)

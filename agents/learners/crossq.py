@@ -20,7 +20,7 @@ from stable_baselines3.common.torch_layers import CombinedExtractor
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.hindsight import EpisodicHerReplayBuffer
+from agents.learners.hindsight import EpisodicHerReplayBuffer
 
 
 class JoinableDict(dict[str, torch.Tensor]):

@@ -25,9 +25,9 @@ from torch.optim import Optimizer
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
-from agents.hindsight import EpisodicHerReplayBuffer
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS, RESERVED
-from agents.pixels import UnprivilegedExtractor
+from agents.learners.features import UnprivilegedExtractor
+from agents.learners.hindsight import EpisodicHerReplayBuffer
 from schedules import ProgressSchedule
 
 # Arguments of the SB3 classes that take a class, or that are SB3's own business.
@@ -38,8 +38,8 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
 
     Torch is held to one thread: on several, sums are added in an order that changes from run to
-    run, and no run could be repeated. Warnings of SB3 are left to `agents.trial`, which gives them
-    once, before there is a run.
+    run, and no run could be repeated. Warnings of SB3 are left to `agents.training.trial`, which
+    gives them once, before there is a run.
 
     Args:
         config: The run.

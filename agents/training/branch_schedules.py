@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.config import ConfigError
-from agents.run_directory import RunDirectory, RunError, snapshot_steps
+from agents.runs.directory import RunDirectory, RunError, snapshot_steps
 from schedules import Phase, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
 
 

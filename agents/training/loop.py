@@ -17,20 +17,17 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import safe_mean
 
 from agents.config import ConfigError, RunConfig
-from agents.divergence import Diverged, Divergence, write_divergence
-from agents.environments import training_envs
-from agents.finite import UpdateWatch, non_finite_cause, non_finite_state
-from agents.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
-from agents.isolation import IsolatedObserver, load_observer, named_observers
-from agents.lock import locked
-from agents.model import build_model, check_device, steps_per_update
-from agents.observers import Episode, Observer, Observers, Update
-from agents.processor import processor_changes
-from agents.progress_bar import TrainingProgress
-from agents.recording import Recorder, rate_in_use
-from agents.replay_log import ReplayLog
-from agents.run_directory import RunDirectory, RunError, snapshot_steps, version_changes
-from agents.snapshots import (
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model, check_device, steps_per_update
+from agents.runs.directory import RunDirectory, RunError, snapshot_steps, version_changes
+from agents.runs.divergence import Diverged, Divergence, write_divergence
+from agents.runs.lock import locked
+from agents.runs.processor import processor_changes
+from agents.runs.spans import phases_by_reason
+from agents.runs.tables import rewind_table
+from agents.snapshots.finite import UpdateWatch, non_finite_cause, non_finite_state
+from agents.snapshots.replay_log import ReplayLog
+from agents.snapshots.store import (
     Pruning,
     Snapshot,
     load_snapshot,
@@ -40,9 +37,12 @@ from agents.snapshots import (
     save_snapshot,
     snapshot_bytes,
 )
-from agents.spans import phases_by_reason
-from agents.tables import rewind_table
-from agents.trial import try_config
+from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
+from agents.training.isolation import IsolatedObserver, load_observer, named_observers
+from agents.training.observers import Episode, Observer, Observers, Update
+from agents.training.progress_bar import TrainingProgress
+from agents.training.recorder import Recorder, rate_in_use
+from agents.training.trial import try_config
 from schedules.callback import StaircaseCallback
 
 LOG_INTERVAL_EPISODES = 10

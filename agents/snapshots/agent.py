@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError
-from agents.environments import training_envs
-from agents.model import build_model
-from agents.run_directory import RunDirectory, RunError, snapshot_steps
-from agents.snapshots import Snapshot, load_acting, read_snapshot
-from agents.state import kept_generators
+from agents.learners.environments import training_envs
+from agents.learners.model import build_model
+from agents.runs.directory import RunDirectory, RunError, snapshot_steps
+from agents.snapshots.store import Snapshot, load_acting, read_snapshot
+from agents.snapshots.training_state import kept_generators
 
 
 class Agent:

@@ -9,10 +9,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from agents.algorithms import ALGORITHMS
-from agents.model import optimizers
-from agents.observers import Episode, Observer, Update
-from agents.run_directory import RunDirectory
-from agents.tables import Table
+from agents.learners.model import optimizers
+from agents.runs.directory import RunDirectory
+from agents.runs.tables import Table
+from agents.training.observers import Episode, Observer, Update
 
 EPISODE_COLUMNS = ("step", "phase", "env", "return", "length", "success", "wall_time_s")
 

@@ -15,8 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from agents.observers import Episode, Observer, Update
-from agents.run_directory import RunDirectory
+from agents.runs.directory import RunDirectory
+from agents.training.observers import Episode, Observer, Update
 
 _REFRESH_S = 0.2
 

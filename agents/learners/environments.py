@@ -22,7 +22,7 @@ import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.hyperparameters import NORMALIZED_KEYS
-from agents.run_directory import RunError
+from agents.runs.directory import RunError
 
 
 class SnapshotMonitor(Monitor):

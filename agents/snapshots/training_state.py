@@ -19,8 +19,8 @@ from stable_baselines3.common.distributions import StateDependentNoiseDistributi
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-from agents.arrays import Arrays
-from agents.environments import restore_envs
+from agents.learners.environments import restore_envs
+from agents.snapshots.arrays import Arrays
 
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 _NOISE_MATRICES = ("exploration_mat", "exploration_matrices")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import tyro
 
 from agents.config import ConfigError
-from agents.run_directory import RunError
+from agents.runs.directory import RunError
 
 ArgumentsT = TypeVar("ArgumentsT")
 

@@ -1,0 +1,1 @@
+"""From a config to what is trained; the only room that knows Stable-Baselines3's internals."""

@@ -1,0 +1,1 @@
+"""What a run is on disk; needs neither torch nor Stable-Baselines3."""

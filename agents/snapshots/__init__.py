@@ -1,0 +1,1 @@
+"""A learner's whole state, to disk and back."""

@@ -1,0 +1,1 @@
+"""Moves a run to its end: the loop, what watches it, forks and worker processes."""
