@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from agents import RunConfig, RunDirectory, load_preset
-from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import read_snapshot
 from agents.training.branch_schedules import held_schedule
 from agents.training.branches import create_branch
 from agents.training.loop import create_run, train_run

@@ -22,8 +22,9 @@ import agents.training.loop
 from agents import RunConfig, RunDirectory, load_preset
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model
+from agents.runs.keeping import Pruning
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import Pruning, save_snapshot
+from agents.snapshots.store import save_snapshot
 from agents.training.loop import create_run, train_run
 
 NEW_ROWS = 10_000

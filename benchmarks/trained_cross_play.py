@@ -24,7 +24,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from agents import RunConfig, RunDirectory
 from agents.learners.environments import make_training_envs
 from agents.learners.model import build_model
-from agents.snapshots.store import load_acting, read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import read_snapshot
+from agents.snapshots.store import load_acting
 from benchmarks import peers, presets
 from benchmarks.cross_play import matched_seeds, play
 from schedules.callback import StaircaseCallback

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import RunDirectory, RunError
-from agents.runs.directory import version_changes
 from agents.runs.files import write_atomically
+from agents.runs.provenance import version_changes
 from eval.held_branches import HeldBranch, held_branches
 from eval.phase_ends import missing_phases, phase_ends
 from eval.seeds import evaluation_seeds

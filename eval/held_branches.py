@@ -13,7 +13,7 @@ from agents.runs.directory import Parent
 from eval.phase_ends import phase_ends
 
 if TYPE_CHECKING:
-    from agents.snapshots.store import Snapshot
+    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
 
 def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
     """Refuses a branch that does not go on from its parent's very state."""
-    from agents.snapshots.store import read_snapshot
+    from agents.runs.manifest import read_snapshot
 
     noted = parent.state_sha256
     for whose, run in (("parent's", trunk), ("own", branch)):

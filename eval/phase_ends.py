@@ -12,7 +12,7 @@ from agents.runs.divergence import read_divergence
 from agents.runs.spans import phases_by_reason, spans
 
 if TYPE_CHECKING:
-    from agents.snapshots.store import Snapshot
+    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     """
     missing = missing_ends(run)
     # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.snapshots.store import read_snapshot
+    from agents.runs.manifest import read_snapshot
 
     found: dict[int, Snapshot] = {}
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from agents import RunDirectory
 from agents.learners.environments import make_env
+from agents.runs.manifest import Snapshot
 from agents.snapshots.agent import Agent
-from agents.snapshots.store import Snapshot
 
 
 @dataclass(frozen=True)

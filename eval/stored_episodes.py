@@ -17,7 +17,7 @@ from agents.runs.files import write_atomically
 from eval.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
-    from agents.snapshots.store import Snapshot
+    from agents.runs.manifest import Snapshot
     from eval.rollouts import Rollouts
 
 COLUMNS = ("phase", "step", "state_sha256", "episode", "seed", "return", "length", "success")

@@ -17,7 +17,7 @@ from agents.runs.directory import snapshot_steps
 from agents.training.observers import Observer
 
 if TYPE_CHECKING:
-    from agents.snapshots.store import Snapshot
+    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[Replay]:
     """
     stretches = replays(run, start)
     # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.snapshots.store import check_snapshot, read_snapshot
+    from agents.runs.manifest import check_snapshot, read_snapshot
 
     for first, last in stretches:
         expected = read_snapshot(run, last)
@@ -119,7 +119,8 @@ class _StopAt(Observer):
 
 
 def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> str:
-    from agents.snapshots.store import check_snapshot, copy_past, read_snapshot
+    from agents.runs.keeping import copy_past
+    from agents.runs.manifest import check_snapshot, read_snapshot
     from agents.training.loop import train_run
 
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.

@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import reprlib
-import subprocess
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.runs.files import write_atomically
-from agents.runs.processor import processor
+from agents.runs.provenance import git_revision, installed_versions, processor
 from agents.runs.spans import spans
 from agents.runs.stored_values import (
     StoredValueError,
@@ -44,7 +41,6 @@ _CONFIG_KEYS = (
     *("seed", "n_envs", "vec_env", "reward", "control", "device", "snapshot_every"),
     *("hyperparameters", "her", "action_noise", "normalize"),
 )
-_PACKAGES = ("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch")
 
 
 class RunError(ValueError):
@@ -251,7 +247,7 @@ class RunDirectory:
                 held_branches=held_branches,
                 created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
                 versions=installed_versions(),
-                git_revision=_git_revision(),
+                git_revision=git_revision(),
                 processor=processor(),
             )
             write_atomically(path / "run.json", run._to_json())
@@ -425,53 +421,6 @@ def _usual_first_update(config: RunConfig, steps_per_update: int) -> int:
     if not ALGORITHMS[config.algo].off_policy or not isinstance(warm_up, int):
         return steps_per_update
     return (max(0, warm_up) // steps_per_update + 1) * steps_per_update
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's outcome."""
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "unknown"
-    return versions
-
-
-def version_changes(versions: Mapping[str, str]) -> tuple[str, ...]:
-    """Packages whose installed version is not the one that was noted.
-
-    Args:
-        versions: What `installed_versions` gave at the time.
-
-    Returns:
-        One `"name old -> new"` for each; empty where exactness can be promised.
-    """
-    installed = installed_versions()
-    return tuple(
-        f"{name} {versions.get(name)} -> {installed.get(name)}"
-        for name in sorted(versions.keys() | installed.keys())
-        if versions.get(name) != installed.get(name)
-    )
-
-
-def _git_revision() -> str | None:
-    source = Path(__file__).resolve().parent
-    try:
-        revision, changes = (
-            subprocess.run(
-                ["git", *command],
-                cwd=source,
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=10,
-            ).stdout.strip()
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{revision}+changes" if changes else revision
 
 
 def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from agents.config import ConfigError
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
-from agents.snapshots.store import Snapshot, load_acting, read_snapshot
+from agents.runs.manifest import Snapshot, read_snapshot
+from agents.snapshots.store import load_acting
 from agents.snapshots.training_state import kept_generators
 
 

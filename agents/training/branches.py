@@ -19,13 +19,8 @@ from agents.config import ConfigError
 from agents.learners.model import check_device
 from agents.runs.directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
 from agents.runs.divergence import Diverged, read_divergence
-from agents.snapshots.store import (
-    DamagedSnapshot,
-    Snapshot,
-    check_snapshot,
-    copy_past,
-    read_snapshot,
-)
+from agents.runs.keeping import copy_past
+from agents.runs.manifest import DamagedSnapshot, Snapshot, check_snapshot, read_snapshot
 from agents.training.branch_schedules import fork_step, held_schedule
 from agents.training.interruption import TrainingInterrupted, handled_signals
 from agents.training.loop import train_run

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from agents.config import ConfigError
 from agents.runs.directory import RunDirectory
-from agents.snapshots.store import Snapshot
+from agents.runs.manifest import Snapshot
 from agents.snapshots.training_state import kept_generators
 from agents.training.observers import Episode, Observer, Update
 

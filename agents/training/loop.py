@@ -19,24 +19,17 @@ from stable_baselines3.common.utils import safe_mean
 from agents.config import ConfigError, RunConfig
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model, check_device, steps_per_update
-from agents.runs.directory import RunDirectory, RunError, snapshot_steps, version_changes
+from agents.runs.directory import RunDirectory, RunError, snapshot_steps
 from agents.runs.divergence import Diverged, Divergence, write_divergence
+from agents.runs.keeping import Pruning, remove_leftovers, remove_snapshot
 from agents.runs.lock import locked
-from agents.runs.processor import processor_changes
+from agents.runs.manifest import Snapshot, newest_good_snapshot
+from agents.runs.provenance import processor_changes, version_changes
 from agents.runs.spans import phases_by_reason
 from agents.runs.tables import rewind_table
 from agents.snapshots.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import (
-    Pruning,
-    Snapshot,
-    load_snapshot,
-    newest_good_snapshot,
-    remove_leftovers,
-    remove_snapshot,
-    save_snapshot,
-    snapshot_bytes,
-)
+from agents.snapshots.store import load_snapshot, save_snapshot, snapshot_bytes
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.training.isolation import IsolatedObserver, load_observer, named_observers
 from agents.training.observers import Episode, Observer, Observers, Update

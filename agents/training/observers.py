@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.snapshots.store import Snapshot
+    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)

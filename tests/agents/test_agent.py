@@ -15,7 +15,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from agents import ConfigError, RunDirectory, RunError, load_agent
 from agents.learners.environments import make_env
-from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import Snapshot, read_snapshot
 from agents.training.loop import create_run, train_run
 from eval.rollouts import Rollouts
 from tests.agents.small_runs import OnSnapshot, small_config

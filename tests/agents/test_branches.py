@@ -11,7 +11,8 @@ from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.cli.flags import TrainArguments, describe_branch
-from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import Snapshot, read_snapshot
 from agents.training.branches import HeldBranches, create_branch
 from agents.training.loop import create_run, train_run
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule

@@ -22,15 +22,15 @@ from rich.console import Console
 from agents import RunDirectory, RunError, load_agent
 from agents.learners.environments import make_training_envs
 from agents.learners.model import build_model
-from agents.runs.processor import processor
-from agents.snapshots.store import (
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import (
     DamagedSnapshot,
     check_snapshot,
-    load_acting,
     newest_good_snapshot,
     read_snapshot,
-    snapshot_steps,
 )
+from agents.runs.provenance import processor
+from agents.snapshots.store import load_acting
 from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import small_config
 

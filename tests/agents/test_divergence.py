@@ -14,9 +14,10 @@ from rich.console import Console
 from agents import RunDirectory, RunError
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model, optimizers
+from agents.runs.directory import snapshot_steps
 from agents.runs.divergence import Diverged, Divergence, read_divergence, write_divergence
+from agents.runs.manifest import check_snapshot, read_snapshot
 from agents.snapshots.finite import UpdateWatch, non_finite_state
-from agents.snapshots.store import check_snapshot, read_snapshot, snapshot_steps
 from agents.snapshots.training_state import moments
 from agents.training.branches import HeldBranches
 from agents.training.loop import create_run, train_run

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from agents import RunConfig, RunDirectory, RunError
 from agents.learners.environments import restore_envs, training_envs
-from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import read_snapshot
 from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import HER, small_config
 

@@ -22,8 +22,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import ALGORITHMS, RunDirectory, RunError
 from agents.learners.environments import make_env
-from agents.runs.processor import processor
-from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import Snapshot, read_snapshot
+from agents.runs.provenance import processor
 from agents.training.loop import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, OnSnapshot, small_config

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from agents import ConfigError, RunError
-from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import read_snapshot
 from eval import verify_run
 from eval.__main__ import main
 from tests.agents.test_damaged_snapshots import flip_a_bit, write_manifest

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from agents import RunConfig, RunDirectory
-from agents.snapshots.store import read_snapshot, snapshot_steps
+from agents.runs.directory import snapshot_steps
+from agents.runs.manifest import read_snapshot
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from agents import RunDirectory
+from agents.runs.directory import snapshot_steps
 from agents.runs.lock import locked
-from agents.snapshots.store import snapshot_steps
 from agents.training.loop import create_run, train_run
 from eval import compare_phases
 from tests.agents.small_runs import small_config

@@ -15,8 +15,9 @@ import yaml
 from rich.console import Console
 
 from agents import RunDirectory
+from agents.runs.directory import snapshot_steps
 from agents.runs.lock import locked
-from agents.snapshots.store import Snapshot, read_snapshot, snapshot_steps
+from agents.runs.manifest import Snapshot, read_snapshot
 from agents.training.interruption import TrainingInterrupted
 from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import OnSnapshot, small_config

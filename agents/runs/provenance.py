@@ -1,0 +1,114 @@
+"""What made a run: packages, code and processor, all of which decide its bits."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+_PACKAGES = ("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch")
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a run's outcome."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions
+
+
+def version_changes(versions: Mapping[str, str]) -> tuple[str, ...]:
+    """Packages whose installed version is not the one that was noted.
+
+    Args:
+        versions: What `installed_versions` gave at the time.
+
+    Returns:
+        One `"name old -> new"` for each; empty where exactness can be promised.
+    """
+    installed = installed_versions()
+    return tuple(
+        f"{name} {versions.get(name)} -> {installed.get(name)}"
+        for name in sorted(versions.keys() | installed.keys())
+        if versions.get(name) != installed.get(name)
+    )
+
+
+def git_revision() -> str | None:
+    """Returns the commit of the code, with `+changes` if what decides a run is not as committed.
+
+    Outside a git checkout there is none.
+    """
+    root = Path(__file__).resolve().parents[2]
+    try:
+        revision, changes = (
+            subprocess.run(
+                ["git", *command],
+                cwd=root,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            ).stdout.strip()
+            for command in (
+                ["rev-parse", "HEAD"],
+                ["status", "--porcelain", "--", "agents", "envs", "schedules"],
+            )
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{revision}+changes" if changes else revision
+
+
+@lru_cache(maxsize=1)
+def processor() -> Mapping[str, str]:
+    """Describes the processor that this process runs on.
+
+    Returns:
+        Its `model`, and the `instruction_set` that NumPy found at hand, as words.
+    """
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return {
+        "model": _model(),
+        "instruction_set": " ".join(simd.get("baseline", []) + simd.get("found", [])),
+    }
+
+
+def processor_changes(noted: Mapping[str, str]) -> tuple[str, ...]:
+    """In what this processor is not the one that was noted.
+
+    Args:
+        noted: What `processor` gave at the time; empty if nothing was noted.
+
+    Returns:
+        One phrase for each difference; empty where exactness can be promised.
+    """
+    if not noted:
+        return ()
+    here = processor()
+    changes = []
+    if here["model"] != noted.get("model"):
+        changes.append(f"{noted.get('model')} -> {here['model']}")
+    before, now = (set(p.get("instruction_set", "").split()) for p in (noted, here))
+    if before - now:
+        changes.append(f"without {' '.join(sorted(before - now))}")
+    if now - before:
+        changes.append(f"with {' '.join(sorted(now - before))}")
+    return tuple(changes)
+
+
+def _model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
