@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
 from agents.runs.directory import Parent
+from agents.runs.manifest import Snapshot, read_snapshot
 from eval.phase_ends import phase_ends
-
-if TYPE_CHECKING:
-    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,6 @@ def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
 
 def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
     """Refuses a branch that does not go on from its parent's very state."""
-    from agents.runs.manifest import read_snapshot
-
     noted = parent.state_sha256
     for whose, run in (("parent's", trunk), ("own", branch)):
         state = read_snapshot(run, parent.step).state_sha256

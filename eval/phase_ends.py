@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.runs.directory import snapshot_steps
 from agents.runs.divergence import read_divergence
+from agents.runs.manifest import Snapshot, read_snapshot
 from agents.runs.spans import phases_by_reason, spans
-
-if TYPE_CHECKING:
-    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,6 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
         RunError: If there is none at all.
     """
     missing = missing_ends(run)
-    # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.runs.manifest import read_snapshot
 
     found: dict[int, Snapshot] = {}
     # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from agents import RunDirectory, RunError
 from agents.config import FIRST_EVALUATION_SEED
 from agents.runs.files import write_atomically
+from agents.runs.manifest import Snapshot
 from eval.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
-    from agents.runs.manifest import Snapshot
     from eval.rollouts import Rollouts
 
 COLUMNS = ("phase", "step", "state_sha256", "episode", "seed", "return", "length", "success")

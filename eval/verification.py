@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
 from agents.runs.directory import snapshot_steps
+from agents.runs.keeping import copy_past
+from agents.runs.manifest import Snapshot, check_snapshot, read_snapshot
 from agents.training.observers import Observer
-
-if TYPE_CHECKING:
-    from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,6 @@ def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[Replay]:
         ConfigError: If no stretch begins at `start`.
     """
     stretches = replays(run, start)
-    # Imported late: SB3 takes seconds, and mistakes are answered before.
-    from agents.runs.manifest import check_snapshot, read_snapshot
 
     for first, last in stretches:
         expected = read_snapshot(run, last)
@@ -119,8 +115,6 @@ class _StopAt(Observer):
 
 
 def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> str:
-    from agents.runs.keeping import copy_past
-    from agents.runs.manifest import check_snapshot, read_snapshot
     from agents.training.loop import train_run
 
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.

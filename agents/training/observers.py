@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from agents.runs.manifest import Snapshot
+from agents.runs.manifest import Snapshot
 
 
 @dataclass(frozen=True)
