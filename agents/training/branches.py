@@ -5,32 +5,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import signal
-import threading
-from collections import deque
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-
-from rich.console import Console
 
 from agents.config import ConfigError
 from agents.learners.model import check_device
 from agents.runs.directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
-from agents.runs.divergence import Diverged, read_divergence
 from agents.runs.keeping import copy_past
 from agents.runs.manifest import DamagedSnapshot, Snapshot, check_snapshot, read_snapshot
 from agents.training.branch_schedules import fork_step, held_schedule
-from agents.training.interruption import TrainingInterrupted, handled_signals
-from agents.training.loop import train_run
 from agents.training.observers import Observer
+from agents.training.workers import RunPool
 from schedules import Schedule
 
 logger = logging.getLogger(__name__)
-
-# Exit code of a branch's process.
-_DIVERGED = 3
 
 
 def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
@@ -99,8 +86,8 @@ def create_branch(
 class HeldBranches(Observer):
     """Trains the held branches of a run in processes of their own, beside it.
 
-    Use it as a context: whatever way the block is left, no branch goes on training behind it, and
-    each can be resumed.
+    Use it as a context, and as an observer of the run's training: whatever way the block is left,
+    no branch goes on training behind it, and each can be resumed.
 
     Args:
         run: The run.
@@ -110,13 +97,12 @@ class HeldBranches(Observer):
     def __init__(self, run: RunDirectory, length: str) -> None:
         self._run = run
         self._length = length
-        self._waiting: deque[RunDirectory] = deque()
-        self._running: dict[int, tuple[SpawnProcess, RunDirectory]] = {}
-        self._failed: list[RunDirectory] = []
         # This process trains the run itself.
-        self._slots = max(1, len(os.sched_getaffinity(0)) - 1)
+        self._pool = RunPool(max(1, len(os.sched_getaffinity(0)) - 1))
 
     def __enter__(self) -> HeldBranches:
+        """Goes on with the branches of the boundaries that the run has passed already."""
+        self._pool.__enter__()
         for step in snapshot_steps(self._run):
             try:
                 self.on_snapshot(read_snapshot(self._run, step))
@@ -124,11 +110,9 @@ class HeldBranches(Observer):
                 logger.warning("%s; no held branch is forked there", error)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for process, _branch in self._running.values():
-            process.terminate()
-        for process, _branch in self._running.values():
-            process.join()
+    def __exit__(self, *exception: object) -> None:
+        """Has the branches that are in training stop."""
+        self._pool.__exit__(*exception)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Starts the held branch of a boundary, or queues it until a core is free.
@@ -136,8 +120,7 @@ class HeldBranches(Observer):
         Args:
             snapshot: A snapshot of the run; one that is not at a boundary is passed over.
         """
-        boundaries = {step: phase for phase, step in self._run.fork_steps.items()}
-        phase = boundaries.get(snapshot.step)
+        phase = {step: phase for phase, step in self._run.fork_steps.items()}.get(snapshot.step)
         if phase is None:
             return
         path = branch_path(self._run, f"held-{phase}")
@@ -146,57 +129,19 @@ class HeldBranches(Observer):
         else:
             schedule = held_schedule(self._run, phase)
             branch = create_branch(self._run, phase, schedule, self._length, path)
-        self._waiting.append(branch)
-        self._start()
+        self._pool.submit(branch)
 
     def finish(self) -> None:
         """Waits until every branch is trained, now with all cores.
 
         Raises:
-            RunError: If a branch failed.
+            RunError: If a branch failed. One that diverged did not: that is what the rate came to.
         """
-        self._slots += 1
-        self._start()
-        while self._running:
-            wait(list(self._running))
-            self._start()
-        if self._failed:
-            names = ", ".join(str(branch.path) for branch in self._failed)
-            raise RunError(f"could not train {names}; --resume {self._run.path} tries again")
-
-    def _start(self) -> None:
-        for sentinel, (process, branch) in list(self._running.items()):
-            if process.exitcode is not None:
-                del self._running[sentinel]
-                if process.exitcode == _DIVERGED:
-                    # An answer too: this is what the rate would have come to.
-                    logger.warning("held branch %s %s", branch.path, read_divergence(branch))
-                elif process.exitcode != 0:
-                    self._failed.append(branch)
-        while self._waiting and len(self._running) < self._slots:
-            branch = self._waiting.popleft()
-            process = get_context("spawn").Process(target=_train_branch, args=(branch.path,))
-            # It ignores Ctrl-C until it can take a snapshot.
-            with handled_signals(signal.SIG_IGN, signal.SIGINT):
-                process.start()
-            self._running[process.sentinel] = (process, branch)
-
-
-def _train_branch(path: Path) -> None:
-    """Entry of a branch's process: trains quietly, and ends at once if the parent is killed."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    try:
-        train_run(RunDirectory.open(path), Console(quiet=True))
-    except TrainingInterrupted as interruption:
-        raise SystemExit(128 + interruption.signal_number) from None
-    except Diverged:
-        raise SystemExit(_DIVERGED) from None
-    except RunError as error:
-        raise SystemExit(str(error)) from None
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)
+        self._pool.processes += 1
+        try:
+            self._pool.finish()
+        except RunError as error:
+            raise RunError(f"{error}; --resume {self._run.path} tries again") from None
+        finally:
+            for path, divergence in self._pool.diverged.items():
+                logger.warning("held branch %s %s", path, divergence)

@@ -1,0 +1,171 @@
+"""Runs trained in processes of their own, as many at once as there are cores."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from collections import deque
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from rich.console import Console
+
+from agents.config import ConfigError
+from agents.runs.directory import RunDirectory, RunError
+from agents.runs.divergence import Diverged
+from agents.training.interruption import TrainingInterrupted, handled_signals
+from agents.training.loop import train_run
+
+# What a process takes before its replay buffer fills: mostly torch and SB3 themselves.
+_LEAST_MEMORY = 600 * 2**20
+
+
+@dataclass(frozen=True)
+class _Worker:
+    process: SpawnProcess
+    run: RunDirectory
+    outcome: Connection
+
+
+class RunPool:
+    """Trains runs in processes of their own.
+
+    Use it as a context: whatever way the block is left, no process goes on behind it, and each run
+    can be resumed. The processes also end if this one is killed.
+
+    Args:
+        processes: How many train at once; as many as there are cores if `None`.
+
+    Attributes:
+        processes: How many train at once; may be changed between calls.
+        diverged: Where runs diverged, in words, by path. A diverged run is an outcome, not a
+            failure: trained again, it would diverge again.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self.processes = processes or len(os.sched_getaffinity(0))
+        self.diverged: dict[Path, str] = {}
+        self._failed: dict[Path, str] = {}
+        self._waiting: deque[RunDirectory] = deque()
+        self._workers: dict[int, _Worker] = {}
+        self._most_memory = _LEAST_MEMORY
+
+    def __enter__(self) -> RunPool:
+        """Gives the pool itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Has every run that is in training take a snapshot and stop."""
+        for worker in self._workers.values():
+            worker.process.terminate()
+        for worker in self._workers.values():
+            worker.process.join()
+
+    def submit(self, run: RunDirectory) -> None:
+        """Starts a run, or queues it until there is a process for it.
+
+        Args:
+            run: The run; it is created already, and continued from where it is.
+        """
+        self._waiting.append(run)
+        self._start()
+
+    def finish(self) -> None:
+        """Waits until every run is trained.
+
+        Raises:
+            RunError: If some could not be trained to their ends; the message names each of them
+                with the reason, and the others are complete.
+        """
+        self._start()
+        while self._workers:
+            wait(list(self._workers))
+            self._start()
+        if self._failed:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in self._failed.items())
+            raise RunError(f"could not train {reasons}")
+
+    def _start(self) -> None:
+        for sentinel, worker in list(self._workers.items()):
+            if worker.process.exitcode is not None:
+                del self._workers[sentinel]
+                self._note_outcome(worker)
+        while self._waiting and len(self._workers) < self.processes and self._has_memory():
+            run = self._waiting.popleft()
+            context = get_context("spawn")
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_train, args=(run.path, sender))
+            # It ignores Ctrl-C until it can take a snapshot.
+            with handled_signals(signal.SIG_IGN, signal.SIGINT):
+                process.start()
+            sender.close()
+            self._workers[process.sentinel] = _Worker(process, run, receiver)
+
+    def _has_memory(self) -> bool:
+        """Whether one more process is likely to fit; the first one always is started."""
+        if not self._workers:
+            return True
+        used = [_peak_memory(worker.process.pid) for worker in self._workers.values()]
+        self._most_memory = max(self._most_memory, *used)
+        return _available_memory() > self._most_memory
+
+    def _note_outcome(self, worker: _Worker) -> None:
+        try:
+            kind, message = worker.outcome.recv()
+        except EOFError:
+            code = worker.process.exitcode or 0
+            name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            kind, message = "failed", f"its process ended without a word ({name})"
+        worker.outcome.close()
+        if kind == "diverged":
+            self.diverged[worker.run.path] = message
+        elif kind == "failed":
+            self._failed[worker.run.path] = message
+
+
+def _train(path: Path, outcome: Connection) -> None:
+    """Entry of a process: trains quietly, and ends at once if the parent is killed."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        train_run(RunDirectory.open(path), Console(quiet=True))
+    except TrainingInterrupted as interruption:
+        outcome.send(("failed", str(interruption)))
+    except Diverged as error:
+        outcome.send(("diverged", str(error.divergence)))
+    except (ConfigError, RunError) as error:
+        outcome.send(("failed", str(error)))
+    except Exception as error:
+        outcome.send(("failed", f"{type(error).__name__}: {error}"))
+        raise
+    else:
+        outcome.send(("complete", ""))
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _peak_memory(pid: int | None) -> int:
+    """Returns the most memory that a process has had so far, in bytes; 0 if it is gone."""
+    return 1024 * _kibibytes(Path(f"/proc/{pid}/status"), "VmHWM")
+
+
+def _available_memory() -> float:
+    """Returns the memory that can be had without swapping, in bytes; endless if nothing says it."""
+    return 1024 * _kibibytes(Path("/proc/meminfo"), "MemAvailable") or math.inf
+
+
+def _kibibytes(file: Path, name: str) -> int:
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
