@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from agents.learners.model import optimizers
@@ -128,6 +129,8 @@ def snapshot_bytes(model: BaseAlgorithm) -> int:
     Args:
         model: A model that nobody will train: an update of nothing is made on it.
     """
+    # Without a logger of its own, SB3 would create a folder.
+    model.set_logger(Logger(folder=None, output_formats=[]))
     model._setup_learn(1)
     for optimizer in optimizers(model).values():
         for group in optimizer.param_groups:
