@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.config import ConfigError
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
-from schedules import Phase, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
+from schedules import ConstantSchedule, Schedule, StaircaseSchedule, joined
 
 
 def fork_step(run: RunDirectory, phase: int) -> int:
@@ -42,8 +42,8 @@ def held_schedule(run: RunDirectory, phase: int) -> Schedule:
         The schedule of a held branch.
     """
     # The rate that the last update had: planned phases that none met may lie between.
-    before = max(p.index for p in run.effective_phases if p.index < phase)
-    return _spliced(run.phases[: before + 1], run.phases[phase].start, ())
+    last = run.phases[max(p.index for p in run.effective_phases if p.index < phase)]
+    return joined(run.config.schedule, last.stop, ConstantSchedule(last.learning_rate))
 
 
 def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) -> Schedule:
@@ -78,14 +78,4 @@ def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) 
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    remaining = run.config.total_timesteps - boundary
-    return _spliced(run.phases[:phase], boundary, staircase.phases(remaining))
-
-
-def _spliced(
-    before: tuple[Phase, ...], boundary: int, after: tuple[Phase, ...]
-) -> PiecewiseConstantSchedule:
-    """Phases up to a boundary, then others counted from it."""
-    starts = [p.start for p in before] + [boundary + p.start for p in after]
-    rates = [p.learning_rate for p in (*before, *after)]
-    return PiecewiseConstantSchedule(boundaries=tuple(starts[1:]), values=tuple(rates))
+    return joined(schedule, boundary, staircase)
