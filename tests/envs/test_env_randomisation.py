@@ -36,7 +36,7 @@ def dynamics(env):
     """Mass, friction and size of each object, as the physics has them."""
     simulation = env.unwrapped._simulation
     client, found = simulation._client, []
-    for body in simulation._weights:
+    for body in simulation._movable:
         mass, friction, *_ = pybullet.getDynamicsInfo(body, -1, client)
         _, _, kind, extents, *_ = pybullet.getCollisionShapeData(body, -1, client)[0]
         # Of a cylinder PyBullet tells height and radius, of a box its sides.
@@ -248,7 +248,7 @@ def displacement(task, **kwargs):
     env.reset(seed=0)
     start, simulation = rest(env), env.unwrapped._simulation
     pybullet.applyExternalForce(
-        next(iter(simulation._weights)),
+        simulation._movable[0],
         -1,
         (0.0, 60.0, 0.0),
         start[:3].tolist(),
