@@ -153,7 +153,7 @@ def test_a_vanished_snapshot_is_passed_over(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = snapshot_steps(run)
-    monkeypatch.setattr("agents.snapshots.store.snapshot_steps", lambda run: (*steps, 199))
+    monkeypatch.setattr("agents.runs.manifest.snapshot_steps", lambda run: (*steps, 199))
     snapshot, complaints = newest_good_snapshot(run)
     assert snapshot is not None
     assert snapshot.step == steps[-1]
