@@ -11,6 +11,7 @@ Importing this package registers them:
 """
 
 from envs.manipulation import ManipulationEnv, Observation, check_ranges
+from envs.picture import Camera
 from envs.registry import (
     ROBOTS,
     TASK_TYPES,
@@ -21,7 +22,7 @@ from envs.registry import (
     register_task,
 )
 from envs.robots import Iiwa, Panda, Robot
-from envs.simulation import Camera, Simulation
+from envs.simulation import Simulation
 from envs.tasks import Flip, PickAndPlace, Push, Reach, Slide, Stack, Task
 
 register_task("reach", Reach)

@@ -22,17 +22,11 @@ from gymnasium.wrappers import RenderCollection
 from numpy.typing import NDArray
 
 from envs.choices import check_choice, check_keywords
+from envs.picture import Camera
 from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.registry import ROBOTS, TASK_TYPES, able_robots
 from envs.robots.robot import Robot
-from envs.simulation import (
-    CONTROL_PERIOD,
-    Camera,
-    InSimulationError,
-    LoadError,
-    Simulation,
-    Vector,
-)
+from envs.simulation import CONTROL_PERIOD, InSimulationError, LoadError, Simulation, Vector
 from envs.tasks.loose_body import LARGEST
 from envs.tasks.task import Distances, Goals, Task
 

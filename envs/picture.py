@@ -1,10 +1,12 @@
-"""What a camera sees, as arrays: colours, depth and segmentation, and the frames made of them."""
+"""A camera and what it sees, as arrays: colours, depth, segmentation, and frames made of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,42 @@ _HORIZON = (240.0, 244.0, 248.0)
 _SHADE = 0.2
 # How far behind what the light sees a surface begins to be in shadow, in metres.
 _SHADOW_OFFSET = 0.004
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where frames are rendered from.
+
+    Attributes:
+        target: The point looked at, in metres.
+        distance: Distance from the target, in metres.
+        yaw: Angle around the vertical axis, in degrees.
+        pitch: Angle above the horizon, in degrees; negative looks down.
+
+    Raises:
+        ValueError: A field is not what it should be, or the distance is not positive.
+    """
+
+    target: tuple[float, float, float] = (-0.3, 0.0, 0.44)
+    distance: float = 1.75
+    yaw: float = 48.0
+    pitch: float = -24.0
+
+    def __post_init__(self) -> None:
+        target = self.target
+        if not isinstance(target, Sequence) or len(target) != 3 or not all(map(_finite, target)):
+            raise ValueError(f"a camera's target is three finite numbers of metres, got {target!r}")
+        for name in ("yaw", "pitch"):
+            if not _finite(angle := getattr(self, name)):
+                raise ValueError(f"a camera's {name} is a finite number of degrees, got {angle!r}")
+        if not _finite(self.distance) or self.distance <= 0.0:
+            raise ValueError(
+                f"a camera's distance is a positive number of metres, got {self.distance!r}"
+            )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 class Segment(IntEnum):

@@ -1,4 +1,4 @@
-"""The physics: the only module that calls PyBullet.
+"""The physics: with the server it runs on, the only module that calls PyBullet.
 
 A :class:`Simulation` is one private PyBullet server with bodies in it. Robots and tasks use it
 through the few methods below, so neither ever sees a PyBullet handle or flag.
@@ -7,18 +7,11 @@ through the few methods below, so neither ever sees a PyBullet handle or flag.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
 import math
-import os
-import platform
-import sys
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from numbers import Real
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
@@ -26,62 +19,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.picture import FIELD_OF_VIEW, Light, Marker, Picture, Segment
-
-
-def _c_streams() -> list[ctypes.c_void_p]:
-    """C's variables `stdout` and `stderr`, where they can be assigned to; else none."""
-    if sys.platform == "darwin":
-        names: tuple[str, ...] = ("__stdoutp", "__stderrp")
-    else:
-        names = ("stdout", "stderr") if platform.libc_ver()[0] == "glibc" else ()
-    c = ctypes.CDLL(None)
-    return [ctypes.c_void_p.in_dll(c, name) for name in names]
-
-
-def _open_nowhere() -> int:
-    """A C stream to the null device, for the life of the process."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    # A process may have been started without output, and those numbers must stay free.
-    descriptor = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.close(null)
-    open_stream = ctypes.CDLL(None).fdopen
-    open_stream.restype = ctypes.c_void_p
-    stream: int = open_stream(descriptor, b"w")
-    return stream
-
-
-_STREAMS, _NOWHERE = _c_streams(), _open_nowhere()
-_turn = threading.RLock()
-# A process that is forked must not begin with the streams of a moment in another thread.
-os.register_at_fork(
-    before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release
-)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Let what C prints go nowhere.
-
-    PyBullet prints from C (its build time, the links it merges), where Python's own redirection
-    cannot reach. The process's descriptors stay what they are: they belong to all threads, and to
-    the processes that any of them starts, and what those print meanwhile must arrive. So C is given
-    other streams. Only what C itself prints in another thread meanwhile goes nowhere, too.
-    """
-    with _turn:
-        before = [stream.value for stream in _STREAMS]
-        for stream in _STREAMS:
-            stream.value = _NOWHERE
-        try:
-            yield
-        finally:
-            for stream, was in zip(_STREAMS, before, strict=True):
-                stream.value = was
-
-
-with _silence():
-    import pybullet
-    import pybullet_data
+from envs.picture import FIELD_OF_VIEW, Camera, Light, Marker, Picture, Segment
+from envs.server import connect, disconnect, pybullet, pybullet_data, silence
 
 Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
@@ -142,46 +81,6 @@ The window's field of view is 90°, and that cannot be changed. At 0.41 it would
 frame shows, in a perspective that bends everything.
 """
 
-_WINDOW_BACKGROUND = (
-    "--background_color_red=0.9 --background_color_green=0.93 --background_color_blue=0.96"
-)
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Where frames are rendered from.
-
-    Attributes:
-        target: The point looked at, in metres.
-        distance: Distance from the target, in metres.
-        yaw: Angle around the vertical axis, in degrees.
-        pitch: Angle above the horizon, in degrees; negative looks down.
-
-    Raises:
-        ValueError: A field is not what it should be, or the distance is not positive.
-    """
-
-    target: tuple[float, float, float] = (-0.3, 0.0, 0.44)
-    distance: float = 1.75
-    yaw: float = 48.0
-    pitch: float = -24.0
-
-    def __post_init__(self) -> None:
-        target = self.target
-        if not isinstance(target, Sequence) or len(target) != 3 or not all(map(_finite, target)):
-            raise ValueError(f"a camera's target is three finite numbers of metres, got {target!r}")
-        for name in ("yaw", "pitch"):
-            if not _finite(angle := getattr(self, name)):
-                raise ValueError(f"a camera's {name} is a finite number of degrees, got {angle!r}")
-        if not _finite(self.distance) or self.distance <= 0.0:
-            raise ValueError(
-                f"a camera's distance is a positive number of metres, got {self.distance!r}"
-            )
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
-
 
 class InSimulationError(TypeError):
     """What is in a simulation cannot be copied or pickled by itself; its environment can."""
@@ -213,8 +112,8 @@ class Simulation:
     ) -> None:
         self._gui = window is not None
         self._visuals = visuals or self._gui
-        self._client = _connect(window)
-        self._finalizer = weakref.finalize(self, _disconnect, self._client)
+        self._client = connect(window)
+        self._finalizer = weakref.finalize(self, disconnect, self._client)
         self._closed = False
         # A copy of its own, so that it is drawn alike with and without frames or a window beside
         # it. It is never stepped.
@@ -246,7 +145,7 @@ class Simulation:
                 pybullet.COV_ENABLE_MOUSE_PICKING,
                 pybullet.COV_ENABLE_RENDERING,
             )
-            with _silence():
+            with silence():
                 self._await_frame()
                 for feature in features:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
@@ -295,7 +194,7 @@ class Simulation:
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with self._loadable(path) as file, _reading(path), _silence():
+        with self._loadable(path) as file, _reading(path), silence():
             body: int = pybullet.loadURDF(
                 str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
@@ -321,7 +220,7 @@ class Simulation:
             LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
         """
         path = _existing(file_name)
-        with _reading(path), _silence():
+        with _reading(path), silence():
             bodies = pybullet.loadSDF(str(path), physicsClientId=self._client)
         if len(bodies) != 1:
             raise LoadError(f"{path} must hold one body, and holds {len(bodies)}")
@@ -718,7 +617,7 @@ class Simulation:
         if not self._gui:
             return
         client = self._client
-        with _silence():
+        with silence():
             pybullet.resetDebugVisualizerCamera(
                 camera.distance * _CLOSER, camera.yaw, camera.pitch, camera.target, client
             )
@@ -872,57 +771,3 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except pybullet.error:
         raise LoadError(f"PyBullet cannot read {path}, or a file that it names") from None
-
-
-def _connect(window: tuple[int, int] | None) -> int:
-    try:
-        if window is None:
-            with _silence():
-                client: int = pybullet.connect(pybullet.DIRECT)
-            return client
-        width, height = window
-        options = f"--width={width} --height={height} {_WINDOW_BACKGROUND}"
-        with _display(), _silence():
-            client = pybullet.connect(pybullet.GUI, options=options)
-    except pybullet.error as error:
-        if "maximum number" in str(error):
-            raise RuntimeError(
-                "PyBullet allows a process no more simulations: close environments that are no "
-                "longer needed"
-            ) from None
-        if window is None:
-            raise RuntimeError(f"PyBullet cannot start a simulation: {error}") from None
-        raise RuntimeError("a process can have one window, and this one has it already") from None
-    if client < 0:
-        raise RuntimeError("PyBullet could not open its window")
-    return client
-
-
-@contextlib.contextmanager
-def _display() -> Iterator[None]:
-    """Make sure that there is a display: without one, PyBullet ends the process.
-
-    The connection is held while PyBullet makes its own, because some servers start anew when the
-    last client leaves.
-    """
-    if not sys.platform.startswith("linux"):
-        yield
-        return
-    name = os.environ.get("DISPLAY")
-    display = None
-    with contextlib.suppress(OSError):
-        x11 = ctypes.CDLL("libX11.so.6")
-        x11.XOpenDisplay.restype = ctypes.c_void_p
-        display = x11.XOpenDisplay(None)
-    if display is None:
-        found = f"none answers at {name!r}" if name else "DISPLAY is not set"
-        raise RuntimeError(f"render_mode='human' needs a display, and {found}")
-    try:
-        yield
-    finally:
-        x11.XCloseDisplay(ctypes.c_void_p(display))
-
-
-def _disconnect(client: int) -> None:
-    with contextlib.suppress(pybullet.error), _silence():
-        pybullet.disconnect(client)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from envs.picture import Camera
 from envs.randomisation import Quantity
-from envs.simulation import Camera, Simulation
+from envs.simulation import Simulation
 from envs.tasks.loose_body import MASS, LooseBody, Puck
 from envs.tasks.one_body import OneBodyTask
 from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, add_table

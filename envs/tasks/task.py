@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.picture import Camera
 from envs.randomisation import Interval, Quantity, Range, read_ranges
 from envs.robots.robot import Robot
-from envs.simulation import Camera, Simulation, Vector
+from envs.simulation import Simulation, Vector
 
 Goals: TypeAlias = list[float] | NDArray[np.floating]
 """One goal or many, shape (..., goal_size)."""

@@ -7,8 +7,9 @@ import pytest
 
 import envs
 from benchmarks import scripted
+from envs.picture import Camera
 from envs.registry import TASK_TYPES
-from envs.simulation import Camera, Simulation
+from envs.simulation import Simulation
 from envs.tasks import PickAndPlace
 from tests.envs.env_cases import ARMS, with_able_robots
 
