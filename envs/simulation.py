@@ -14,10 +14,11 @@ import os
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -65,6 +66,9 @@ with _silence():
 Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
 
+Boxes = Mapping[str, tuple[Vector, Vector]]
+"""A box for each of some links, by their names: its centre in the link's frame, and its sides."""
+
 UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
 """The quaternion of a body that is not turned."""
 
@@ -90,15 +94,16 @@ CONTACT_GAIN = 1.0 - 0.92 ** (20 / SUBSTEPS)
 PyBullet's default is 0.08 a step; this removes in a control period what that does in 20 steps.
 """
 
-SOLVER_RESIDUAL = 1e-9
-"""Squared change of velocity, in (m/s)² or (rad/s)², at which the solver's iterations end early.
+SOLVER_ITERATIONS = 34
+"""Sweeps of the solver, of all that touches or is driven, in one physics step.
 
-Cubes at rest creep by what is left: 0.05 mm in 1000 control periods, at PyBullet's default of 1e-7
-0.6 mm, at 0.001 18 mm.
+They are made on the matrix of how everything pushes everything, which PyBullet's default solver never
+makes: a sweep then costs a third. That one may end early, but where it did, at a squared change of
+velocity of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
 """
 
-GRAVITY = 9.81
-"""In m/s²; only movable bodies have weight."""
+ROUND_ITERATIONS, ROUND_RESIDUAL = 50, 1e-5
+"""Sweeps of the default solver, and where they end early, in (m/s)² or (rad/s)²."""
 
 IK_ITERATIONS = 2
 IK_DAMPING = 0.037
@@ -164,6 +169,39 @@ def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
+_NO_BOXES: Boxes = MappingProxyType({})
+
+
+@contextlib.contextmanager
+def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
+    """A copy of a URDF or SDF file in which some links touch others as boxes."""
+    if not boxes:
+        yield path
+        return
+    tree = ElementTree.parse(path)
+    for link in tree.iter("link"):
+        if (box := boxes.get(link.get("name", ""))) is None:
+            continue
+        for shape in link.findall("collision"):
+            link.remove(shape)
+        centre, sides = (" ".join(map(str, vector)) for vector in box)
+        shape = ElementTree.SubElement(link, "collision", name=f"{link.get('name')}_box")
+        # A URDF has numbers in attributes, an SDF in elements; neither minds the other's.
+        ElementTree.SubElement(shape, "origin", xyz=centre, rpy="0 0 0")
+        ElementTree.SubElement(shape, "pose").text = f"{centre} 0 0 0"
+        geometry = ElementTree.SubElement(shape, "geometry")
+        size = ElementTree.SubElement(ElementTree.SubElement(geometry, "box", size=sides), "size")
+        size.text = sides
+    with tempfile.TemporaryDirectory() as folder:
+        # Files name their meshes from where they are.
+        for beside in path.parent.iterdir():
+            if beside.name != path.name:
+                (Path(folder) / beside.name).symlink_to(beside)
+        copy = Path(folder) / path.name
+        tree.write(copy)
+        yield copy
+
+
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
@@ -192,22 +230,23 @@ class Simulation:
         # it. It is never stepped.
         self._sketch = _Sketch() if sketch else None
         self._markers: list[Marker] = []
-        self._weights: dict[int, float] = {}
+        self._movable: list[int] = []
         self._shapes: dict[tuple[float, ...], int] = {}
         self._joints: dict[int, list[int]] = {}
         self._twins: dict[int, int] = {}
         self._segments: dict[int, int] = {}
         self._filters: dict[tuple[int, int], tuple[int, int]] = {}
         self._ik_damping: dict[int, list[float]] = {}
+        pybullet.setGravity(0.0, 0.0, -9.81, self._client)
         # One call for all physics steps of a control period: each call costs 2 µs.
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=CONTROL_PERIOD,
             numSubSteps=SUBSTEPS,
             deterministicOverlappingPairs=1,
-            solverResidualThreshold=SOLVER_RESIDUAL,
             contactERP=CONTACT_GAIN,
             physicsClientId=self._client,
         )
+        self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_PGS, SOLVER_ITERATIONS)
         if self._gui:
             # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
             # drawn while it is being built takes ten times as long to build.
@@ -225,6 +264,24 @@ class Simulation:
                 for feature in features:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
 
+    def _solve_by(self, kind: int, iterations: int) -> None:
+        # PyBullet tells of it.
+        with _silence():
+            pybullet.setPhysicsEngineParameter(
+                constraintSolverType=kind,
+                numSolverIterations=iterations,
+                solverResidualThreshold=ROUND_RESIDUAL,
+                physicsClientId=self._client,
+            )
+
+    def round_friction(self) -> None:
+        """Have friction resist alike in all directions, for what slides far.
+
+        Else it does along x and along y as far as it can, each for itself, and so up to 1.4 times as
+        much between them. This takes PyBullet's default solver, which is slower or less exact.
+        """
+        self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_SI, ROUND_ITERATIONS)
+
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called, or the window was closed."""
@@ -241,12 +298,15 @@ class Simulation:
 
     # Building
 
-    def load_urdf(self, file_name: str, position: Vector) -> int:
+    def load_urdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
         """Load an articulated body, its base fixed, from `pybullet_data` or an absolute path.
 
         Args:
             file_name: Path of the URDF file.
             position: Position of its base.
+            boxes: Links that touch others as boxes, whatever the file says. Between a mesh and a
+                box PyBullet finds one point of contact at a time, between boxes all of them: held
+                between two meshes, a light cube is spun out of the hand.
 
         Returns:
             The body.
@@ -256,7 +316,7 @@ class Simulation:
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with self._loadable(path) as file, _silence():
+        with _with_boxes(path, boxes) as boxed, self._loadable(boxed) as file, _silence():
             body: int = pybullet.loadURDF(
                 str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
@@ -268,19 +328,20 @@ class Simulation:
     def _loadable(self, path: Path) -> contextlib.AbstractContextManager[Path]:
         return contextlib.nullcontext(path)
 
-    def load_sdf(self, file_name: str, position: Vector) -> int:
+    def load_sdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
         """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
 
         Args:
             file_name: Path of the SDF file.
             position: Position of its base.
+            boxes: Links that touch others as boxes.
 
         Returns:
             The body.
         """
-        path = str(Path(pybullet_data.getDataPath()) / file_name)
-        with _silence():
-            body: int = pybullet.loadSDF(path, physicsClientId=self._client)[0]
+        path = Path(pybullet_data.getDataPath()) / file_name
+        with _with_boxes(path, boxes) as file, _silence():
+            body: int = pybullet.loadSDF(str(file), physicsClientId=self._client)[0]
         # Bodies are moved by their base's centre of mass, which an SDF puts where it should be if
         # the base were at the origin.
         centre, turn = pybullet.getBasePositionAndOrientation(body, self._client)
@@ -412,7 +473,7 @@ class Simulation:
     def remove(self, body: int) -> None:
         """Take a movable body away for good."""
         pybullet.removeBody(body, self._client)
-        del self._weights[body]
+        self._movable.remove(body)
         del self._filters[body, -1], self._segments[body]
         if self._sketch is not None:
             self._sketch.remove(self._twins.pop(body))
@@ -433,10 +494,10 @@ class Simulation:
         self._segments[body] = Segment.TABLE
         if mass:
             # A body that is put in place of a removed one shows as that did.
-            taken = {self._segments[other] for other in self._weights}
+            taken = {self._segments[other] for other in self._movable}
             free = range(Segment.OBJECT, Segment.OBJECT + len(taken) + 1)
             self._segments[body] = min(set(free) - taken)
-            self._weights[body] = GRAVITY * mass
+            self._movable.append(body)
             self._filter(body, -1, _MOVABLE, -1)
         return body
 
@@ -488,7 +549,11 @@ class Simulation:
     def set_mass(self, body: int, mass: float) -> None:
         """Set the mass, in kilograms, of a movable body of one link, and its inertia with it."""
         pybullet.changeDynamics(body, -1, mass=mass, physicsClientId=self._client)
-        self._weights[body] = GRAVITY * mass
+
+    def set_inertia(self, body: int, link: int, mass: float, inertia: float) -> None:
+        """Set a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
+        for change in ({"mass": mass}, {"localInertiaDiagonal": (inertia,) * 3}):
+            pybullet.changeDynamics(body, link, **change, physicsClientId=self._client)
 
     def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
         """Let links pass through everything, which saves looking for their contacts.
@@ -514,7 +579,7 @@ class Simulation:
         other bits than apart. Setting a link's filter makes its box anew, and once no boxes overlap
         the rest is forgotten.
         """
-        for index, body in enumerate(self._weights):
+        for index, body in enumerate(self._movable):
             self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
         for (body, link), (group, mask) in self._filters.items():
             pybullet.setCollisionFilterGroupMask(body, link, group, mask, self._client)
@@ -563,14 +628,8 @@ class Simulation:
         Raises:
             RuntimeError: The window was closed meanwhile.
         """
-        client = self._client
         try:
-            for body, weight in self._weights.items():
-                centre, _ = pybullet.getBasePositionAndOrientation(body, client)
-                pybullet.applyExternalForce(
-                    body, -1, (0.0, 0.0, -weight), centre, pybullet.WORLD_FRAME, client
-                )
-            pybullet.stepSimulation(client)
+            pybullet.stepSimulation(self._client)
         except pybullet.error:
             raise RuntimeError("the window was closed") from None
 
@@ -585,8 +644,8 @@ class Simulation:
             targets: Angle in radians, or offset in metres, of each.
             forces: Greatest torque in N·m, or force in N, of each.
         """
-        # PyBullet takes a third of the call's time to look up keywords. In each physics step it lets
-        # a motor give as much impulse as its force would in all of them.
+        # PyBullet takes a third of the call's time to look up keywords. In each physics step it
+        # lets a motor give as much impulse as its force would in all of them.
         count = len(joints)
         forces = [force / SUBSTEPS for force in forces]
         pybullet.setJointMotorControlArray(
@@ -754,7 +813,7 @@ class Simulation:
         """
         sketch = self._sketch
         assert sketch is not None
-        for body in self._weights:
+        for body in self._movable:
             position, quaternion = pybullet.getBasePositionAndOrientation(body, self._client)
             sketch.place(self._twins[body], position, quaternion)
         for body, joints in self._joints.items():

@@ -111,7 +111,7 @@ def test_the_heavier_new_task_draws_masses(names):
     for seed in range(20):
         env.reset(seed=seed)
         simulation = env._simulation
-        masses += [pybullet.getDynamicsInfo(next(iter(simulation._weights)), -1, simulation._client)[0]]
+        masses += [pybullet.getDynamicsInfo(simulation._movable[0], -1, simulation._client)[0]]
     assert 0.5 <= min(masses) < 0.9 < 1.6 < max(masses) <= 2.0
     with pytest.raises(ValueError, match="HeavyNudge takes object_mass, got 'object_size'"):
         names["HeavyNudge"](object_size=0.1)

@@ -37,7 +37,7 @@ def dynamics(env):
     """Mass, friction and size of each object, as the physics has them."""
     simulation = env.unwrapped._simulation
     client, found = simulation._client, []
-    for body in simulation._weights:
+    for body in simulation._movable:
         mass, friction, *_ = pybullet.getDynamicsInfo(body, -1, client)
         _, _, kind, extents, *_ = pybullet.getCollisionShapeData(body, -1, client)[0]
         # Of a cylinder PyBullet tells height and radius, of a box its sides.
@@ -249,7 +249,12 @@ def displacement(task, **kwargs):
     env.reset(seed=0)
     start, simulation = rest(env), env.unwrapped._simulation
     pybullet.applyExternalForce(
-        next(iter(simulation._weights)), -1, (0.0, 60.0, 0.0), start[:3].tolist(), 2, simulation._client
+        simulation._movable[0],
+        -1,
+        (0.0, 60.0, 0.0),
+        start[:3].tolist(),
+        2,
+        simulation._client,
     )
     end = rest(env, 20)
     env.close()
@@ -423,7 +428,7 @@ def test_a_specification_carries_the_ranges():
         ("push", {"object_mass": True}, "got True"),
         ("push", {"object_mass": None}, "got None"),
         ("push", {"object_friction": np.inf}, "object_friction must .* from 0.01 to 2, got inf"),
-        ("pick_and_place", {"object_size": 0.09}, "object_size must .* from 0.02 to 0.06 m"),
+        ("pick_and_place", {"object_size": 0.09}, "object_size must .* from 0.03 to 0.06 m"),
         ("push", {"object_x": np.float32(0.15)}, "from -0.2 to 0.15 m"),
         ("push", {"object_x": (0.0, 0.4)}, r"object_x must .* from -0.2 to 0.15 m"),
         ("slide", {"goal_x": 0.7}, "goal_x must .* to 0.55 m"),
@@ -433,7 +438,7 @@ def test_a_specification_carries_the_ranges():
         ("reach", {"observation_noise": (0.0, 9.0)}, "observation_noise must .* from 0 to 1"),
         ("push", {"object_x": 0.1, "goal_x": 0.1, "goal_y": 0, "object_y": (-0.04, 0.04)}, "no pl"),
         ("stack", {"object_x": (0.0, 0.03), "object_y": 0.1}, "Stack needs room: .* 0.04 m apart"),
-        ("stack", {"object_x": 0, "object_y": (0, 0.05), "object_size": (0.02, 0.06)}, "0.06 m ap"),
+        ("stack", {"object_x": 0, "object_y": (0, 0.05), "object_size": (0.03, 0.06)}, "0.06 m ap"),
         (
             "stack",
             {"goal_x": 0, "goal_y": 0, "object_x": (-0.068, 0.068), "object_y": (-0.068, 0.068)}

@@ -29,7 +29,7 @@ def server(env):
 
 
 def objects(env):
-    return list(env.unwrapped._simulation._weights)
+    return env.unwrapped._simulation._movable
 
 
 def fill(low, high, generator):
