@@ -23,7 +23,7 @@ from agents.learners.environments import env_arguments, make_env, make_training_
 from agents.learners.model import build_model, optimizers
 from agents.training.loop import create_run, train_run
 from agents.training.trial import try_config
-from eval.rollouts import evaluation_seeds
+from eval.seeds import evaluation_seeds
 from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.config_strategies import configs
 from tests.agents.small_runs import small_config

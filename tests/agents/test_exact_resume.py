@@ -148,6 +148,8 @@ from rich.console import Console
 from agents import RunDirectory
 from agents.training.loop import train_run
 
+pytestmark = pytest.mark.slow
+
 if __name__ == "__main__":
     for path in sys.argv[1:]:
         train_run(RunDirectory.open(Path(path)), Console(quiet=True))

@@ -18,6 +18,8 @@ from schedules import ConstantSchedule
 from tests.agents.small_runs import small_config
 from tests.agents.test_branches import final
 
+pytestmark = pytest.mark.slow
+
 
 def runs(folder: Path, count: int, **changes: object) -> list[RunDirectory]:
     return [

@@ -230,6 +230,8 @@ import sys
 import agents.snapshots.store
 from train import main
 
+pytestmark = pytest.mark.slow
+
 capture_state = agents.snapshots.store.capture_state
 
 def kill_and_capture(model):

@@ -16,6 +16,8 @@ from agents import RunDirectory
 from envs.tasks import Reach
 from tests.system.commands import ROOT, command
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "docs" / "examples" / "nudge"
 SMALL = """
 env: nudge
