@@ -43,11 +43,12 @@ def test_a_preset_is_a_staircase_that_trains(algo: str, env: str) -> None:
     preset = load_preset(algo, env, observation)
     task = env if env in envs.TASKS else "reach"
     config = RunConfig.from_dict({**preset, "env": task, "observation": observation})
-    interval = try_config(config)
+    interval, first_update = try_config(config)
 
     phases = config.schedule.phases(config.total_timesteps)
     assert 3 <= len(phases) <= 5
     assert all(phase.start % interval == 0 for phase in phases)
+    assert first_update < phases[0].stop
     assert (config.her is not None) == ALGORITHMS[algo].off_policy
 
 
@@ -141,7 +142,7 @@ def test_ranges_reach_every_environment_and_survive_json() -> None:
         ({"env_kwargs": {"goal_x": [0.2, 0.1]}}, "env_kwargs: goal_x must be a number, or a pair"),
         ({"env_kwargs": {"action_latency": 0.5}}, "from 0 to 25 control periods, got 0.5"),
         ({"env_kwargs": {"reward": "dense"}}, "argument 'reward'"),
-        ({"env_kwargs": {1: 2}}, "argument 1"),
+        ({"env_kwargs": {1: 2}}, "keys of env_kwargs must be text, got 1"),
         ({"env_kwargs": {"goal_x": 10**400}}, "from -0.2 to 0.15 m, got 1000"),
         ({"training_env_kwargs": 1}, "training_env_kwargs must be a mapping, got 1"),
         (
@@ -322,7 +323,9 @@ def test_the_trial_leaves_no_trace_in_the_run(algo: str, tmp_path: Path) -> None
     starts = {"learning_starts": 150} if algo == "sac" else {}
     config = small_config(algo, n_envs=3, normalize={}, hyperparameters=starts)
     tried = create_run(config, tmp_path / "tried")
-    untried = RunDirectory.create(tmp_path / "untried", config, tried.steps_per_update)
+    untried = RunDirectory.create(
+        tmp_path / "untried", config, tried.steps_per_update, tried.first_update
+    )
     states = []
     for run in (tried, untried):
         train_run(run, Console(quiet=True))
