@@ -95,7 +95,9 @@ def named_observers(run: RunDirectory) -> tuple[Observer, ...]:
     made = []
     for name in run.config.observers:
         try:
-            made.append(IsolatedObserver(load_observer(name)(run), name))
+            # The model is seeded already, and what an observer draws when it is made is its own.
+            with kept_generators():
+                made.append(IsolatedObserver(load_observer(name)(run), name))
         except Exception as error:
             logger.warning("observer %s is left out: %s", name, error)
     return tuple(made)

@@ -28,6 +28,7 @@ class Meddler(Observer):
 
     def __init__(self, run: RunDirectory | None = None) -> None:
         self.seen: list[object] = []
+        self._meddle("start")
 
     def _meddle(self, what: object) -> None:
         self.seen.append(what)
@@ -116,7 +117,7 @@ def test_an_observer_is_told_of_every_update_episode_and_snapshot(tmp_path: Path
     ]
     assert [str(episode.step) for episode in told["Episode"]] == [row["step"] for row in episodes]
     assert told["Snapshot"][-1] == final(run)
-    assert observer.seen[-1] == "end"
+    assert (observer.seen[0], observer.seen[-1]) == ("start", "end")
 
 
 def test_an_observer_of_a_config_is_listed_in_run_json_and_told_after_a_resume(
