@@ -18,6 +18,7 @@ from agents.runs.directory import snapshot_steps
 from agents.runs.lock import locked
 from agents.training.loop import create_run, train_run
 from eval import compare_phases
+from schedules import ConstantSchedule
 from tests.agents.small_runs import small_config
 from tests.agents.test_exact_resume import rows_without_time
 from tests.system.commands import (
@@ -211,7 +212,9 @@ def test_killed_beside_its_held_branches_a_run_ends_with_the_same_ones(tmp_path:
 
 
 def test_a_dead_environment_process_is_one_line(tmp_path: Path) -> None:
-    config = small_config("sac", n_envs=2, vec_env="subproc", total_timesteps=100_000)
+    config = small_config(
+        "sac", ConstantSchedule(1e-3), n_envs=2, vec_env="subproc", total_timesteps=100_000
+    )
     run = create_run(config, tmp_path / "run")
     process = start_command("--resume", run.path, *QUICKLY, cwd=tmp_path)
     assert wait_for_rows(process, run.metrics_path, 100)
