@@ -20,6 +20,8 @@ from agents.runs.manifest import read_snapshot
 from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import HER, small_config
 
+pytestmark = pytest.mark.slow
+
 SEEING = {"policy_kwargs": {"net_arch": [16], "features_extractor_kwargs": {"cnn_output_dim": 8}}}
 
 CASES = {
@@ -148,7 +150,6 @@ from rich.console import Console
 from agents import RunDirectory
 from agents.training.loop import train_run
 
-pytestmark = pytest.mark.slow
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:

@@ -31,6 +31,8 @@ from tests.system.commands import (
     wait_for_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICKLY = ("--no-video", "--episodes", "2", "--quiet")
 
 
@@ -232,8 +234,6 @@ KILL_AN_ENVIRONMENT_DURING_A_SNAPSHOT = """
 import sys
 import agents.snapshots.store
 from train import main
-
-pytestmark = pytest.mark.slow
 
 capture_state = agents.snapshots.store.capture_state
 
