@@ -1,7 +1,7 @@
 """What values the keys of `hyperparameters`, `her`, `action_noise` and `normalize` may have.
 
 SB3 tries few of them itself, and some only when they are used. What is not listed here is left to
-SB3 and to the trial that precedes every run (`agents.training.trial`).
+SB3 and to the trial that precedes every run (`agents.learners.trial`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ import agents.training.loop
 from agents import RunConfig, RunDirectory, load_preset
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model
+from agents.learners.sb3_learner import SB3Learner
 from agents.runs.keeping import Pruning
 from agents.snapshots.replay_log import ReplayLog
 from agents.snapshots.store import save_snapshot
@@ -56,7 +57,9 @@ def snapshot_cost(full_rows: int) -> tuple[float, float, float]:
         model._setup_learn(1)
         assert isinstance(model, OffPolicyAlgorithm)
         assert isinstance(model.replay_buffer, DictReplayBuffer)
-        log = ReplayLog(run.replay_path, model.replay_buffer, 1)
+        learner = SB3Learner(model)
+        assert learner.replay is not None
+        log = ReplayLog(run.replay_path, learner.replay)
         fill(model.replay_buffer, 0, full_rows)
         log.extend(full_rows)
         whole = bytes_below(run.path)
@@ -66,7 +69,7 @@ def snapshot_cost(full_rows: int) -> tuple[float, float, float]:
             fill(model.replay_buffer, rows - NEW_ROWS, rows)
             model.num_timesteps = rows
             before, start = bytes_below(run.path), time.perf_counter()
-            save_snapshot(run, model, log, {}, phase_end=None, final=False, elapsed_s=0.0)
+            save_snapshot(run, learner, log, {}, phase_end=None, final=False, elapsed_s=0.0)
             seconds.append(time.perf_counter() - start)
             sizes.append(bytes_below(run.path) - before)
     return statistics.median(seconds), statistics.median(sizes) / 1e6, whole / 1e6

@@ -24,6 +24,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from agents import RunConfig, RunDirectory
 from agents.learners.environments import make_training_envs
 from agents.learners.model import build_model
+from agents.learners.sb3_learner import SB3Learner
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import read_snapshot
 from agents.snapshots.store import load_acting
@@ -53,9 +54,9 @@ def trained_there(config: RunConfig) -> BaseAlgorithm:
 
 def trained_here(run: RunDirectory) -> BaseAlgorithm:
     """The agent at the end of a run."""
-    model = build_model(run.config, make_training_envs(run.config))
-    load_acting(read_snapshot(run, snapshot_steps(run)[-1]), model)
-    return model
+    learner = SB3Learner(build_model(run.config, make_training_envs(run.config)))
+    load_acting(read_snapshot(run, snapshot_steps(run)[-1]), learner)
+    return learner.model
 
 
 def returns(

@@ -38,7 +38,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
 
     Torch is held to one thread: on several, sums are added in an order that changes from run to
-    run, and no run could be repeated. Warnings of SB3 are left to `agents.training.trial`, which
+    run, and no run could be repeated. Warnings of SB3 are left to `agents.learners.trial`, which
     gives them once, before there is a run.
 
     Args:
@@ -248,3 +248,12 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
         if isinstance(value, Optimizer):
             found[name] = value
     return found
+
+
+def loose_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
+    """The tensors that SB3 saves beside the networks, such as SAC's entropy coefficient.
+
+    Args:
+        model: A built model.
+    """
+    return {name: getattr(model, name) for name in model._get_torch_save_params()[1]}

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError
 from agents.learners.environments import training_envs
-from agents.learners.model import build_model
+from agents.learners.sb3_learner import build_learner
+from agents.learners.training_state import kept_generators
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
 from agents.runs.manifest import Snapshot, read_snapshot
 from agents.snapshots.store import load_acting
-from agents.snapshots.training_state import kept_generators
 
 
 class Agent:
@@ -46,9 +46,7 @@ class Agent:
             hyperparameters={**config.hyperparameters, **buffer},
         )
         with kept_generators(), training_envs(config) as venv:
-            self._model = build_model(config, venv)
-            # Keeps its statistics when the environments below it are closed.
-            self._normalizer = self._model.get_vec_normalize_env()
+            self._learner = build_learner(config, venv)
 
     def load(self, snapshot: Snapshot) -> None:
         """Puts in the networks and the observation statistics of a snapshot.
@@ -59,7 +57,7 @@ class Agent:
         Raises:
             RunError: If a file of it was altered.
         """
-        load_acting(snapshot, self._model)
+        load_acting(snapshot, self._learner)
 
     def predict(
         self,
@@ -79,9 +77,7 @@ class Agent:
         Returns:
             Actions of shape (4,) and the like, or (batch, 4), and `state`.
         """
-        if self._normalizer is not None:
-            observation = self._normalizer.normalize_obs(observation)
-        return self._model.predict(observation, state, episode_start, deterministic)
+        return self._learner.predict(observation, state, episode_start, deterministic)
 
 
 def load_agent(run: RunDirectory, phase: int | None = None) -> Agent:

@@ -1,14 +1,12 @@
-"""Arrays by name, and the bytes they are stored as."""
+"""The bytes that arrays are stored as."""
 
 from __future__ import annotations
 
 import io
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Arrays: TypeAlias = dict[str, NDArray[Any]]
+from agents.learners.learner import Arrays
 
 
 def to_npz(arrays: Arrays) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib import import_module
 
 from agents.config import ConfigError
+from agents.learners.training_state import kept_generators
 from agents.runs.directory import RunDirectory
 from agents.runs.manifest import Snapshot
-from agents.snapshots.training_state import kept_generators
 from agents.training.observers import Episode, Observer, Update
 
 logger = logging.getLogger(__name__)

@@ -10,15 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import DictReplayBuffer
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.utils import safe_mean
 
 from agents.config import ConfigError, RunConfig
 from agents.learners.environments import training_envs
-from agents.learners.model import build_model, check_device, steps_per_update
+from agents.learners.learner import Learner
+from agents.learners.model import check_device
+from agents.learners.sb3_learner import build_learner
+from agents.learners.trial import try_config
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
 from agents.runs.divergence import Diverged, Divergence, write_divergence
 from agents.runs.keeping import Pruning, remove_leftovers, remove_snapshot
@@ -27,18 +25,14 @@ from agents.runs.manifest import Snapshot, newest_good_snapshot
 from agents.runs.provenance import processor_changes, version_changes
 from agents.runs.spans import phases_by_reason
 from agents.runs.tables import rewind_table
-from agents.snapshots.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import load_snapshot, save_snapshot, snapshot_bytes
+from agents.snapshots.store import load_snapshot, save_snapshot
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.training.isolation import IsolatedObserver, load_observer, named_observers
 from agents.training.observers import Episode, Observer, Observers, Update
 from agents.training.progress_bar import TrainingProgress
-from agents.training.recorder import Recorder, rate_in_use
-from agents.training.trial import try_config
-from schedules.callback import StaircaseCallback
+from agents.training.recorder import Recorder
 
-LOG_INTERVAL_EPISODES = 10
 MANY_SNAPSHOTS = 100
 LATE_BOUNDARIES_SHOWN = 5
 
@@ -159,11 +153,10 @@ def many_snapshots(run: RunDirectory, step: int) -> str | None:
     if len(ends) <= MANY_SNAPSHOTS:
         return None
     with training_envs(dataclasses.replace(run.config, vec_env="dummy")) as venv:
-        model = build_model(run.config, venv)
-        replay_log = _replay_log(model, run.replay_path)
-        size = len(ends) * snapshot_bytes(model)
-        if replay_log is not None:
-            size += replay_log.disk_use(end // model.n_envs for end in ends)
+        learner = build_learner(run.config, venv)
+        size = len(ends) * learner.state_bytes()
+        if learner.replay is not None:
+            size += ReplayLog(run.replay_path, learner.replay).disk_use(ends)
     branches = ""
     if run.held_branches is not None:
         branches = f", with those of {len(ends) - 1} held branches"
@@ -183,7 +176,7 @@ def _train(
     try:
         _rewind(run, snapshot)
         with training_envs(run.config) as venv, catch_stop_requests() as stop, ExitStack() as ends:
-            model = build_model(run.config, venv)
+            learner = build_learner(run.config, venv)
             recorder = Recorder(run)
             told = (
                 recorder,
@@ -193,23 +186,16 @@ def _train(
             )
             for observer in told:
                 ends.callback(observer.on_end)
-            model.set_logger(recorder.logger)
-            exact = _ExactCallback(run, recorder, Observers(told), stop, snapshot)
+            exact = _ExactCallbacks(run, learner, recorder, Observers(told), stop, snapshot)
             try:
-                model.learn(
-                    run.config.total_timesteps,
-                    callback=CallbackList([StaircaseCallback(), exact]),
-                    log_interval=LOG_INTERVAL_EPISODES
-                    if isinstance(model, OffPolicyAlgorithm)
-                    else 1,
-                )
+                learner.learn(run.config.total_timesteps, exact, recorder.logger)
             except (ConfigError, RunError, TrainingInterrupted, OSError):
                 raise
             except Exception as error:
                 # Torch and the environments take no numbers that are not finite.
-                if (what := non_finite_cause(model, error)) is None:
+                if (what := learner.non_finite_cause(error)) is None:
                     raise
-                raise _diverged(run, model, what) from error
+                raise _diverged(run, learner, what) from error
     except (EOFError, ConnectionError) as error:
         raise RunError(
             f"a training environment of {run.path} died; --resume goes on from the last snapshot"
@@ -218,11 +204,11 @@ def _train(
         raise RunError(f"cannot write in {run.path}: {error.strerror or error}") from error
 
 
-def _diverged(run: RunDirectory, model: BaseAlgorithm, what: str) -> Diverged:
+def _diverged(run: RunDirectory, learner: Learner, what: str) -> Diverged:
     """Notes beside the run that its training came to numbers that are not finite."""
-    step = model.num_timesteps
+    step = learner.step
     phase = run.phase_at(step).index
-    divergence = Divergence(step, phase, rate_in_use(model), what)
+    divergence = Divergence(step, phase, learner.learning_rate, what)
     write_divergence(run, divergence)
     return Diverged(run, divergence, max(snapshot_steps(run), default=None))
 
@@ -239,33 +225,27 @@ def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
         rewind_table(path, 0 if snapshot is None else snapshot.tables[path.name]["bytes"])
 
 
-def _replay_log(model: BaseAlgorithm, directory: Path) -> ReplayLog | None:
-    if not isinstance(model, OffPolicyAlgorithm):
-        return None
-    if not isinstance(model.replay_buffer, DictReplayBuffer):
-        raise TypeError("runs need environments with dictionary observations")
-    return ReplayLog(directory, model.replay_buffer, steps_per_update(model) // model.n_envs)
-
-
-class _ExactCallback(BaseCallback):
+class _ExactCallbacks:
     """Restores, saves and stops, all at the one point where a run can be continued.
 
     That point is the start of a rollout: the update of the rollout before is done and the
     environments have not moved yet. `learn()` is always called for the whole run; a snapshot is
-    put in place at the first such point, when SB3's own preparations (which draw random numbers,
-    reset action noise and environments) are over. Everything else is the observers' business.
+    put in place at the first such point, when the learner's own preparations (which draw random
+    numbers, reset action noise and environments) are over. Everything else is the observers'
+    business.
     """
 
     def __init__(
         self,
         run: RunDirectory,
+        learner: Learner,
         recorder: Recorder,
         observers: Observer,
         stop: StopRequest,
         snapshot: Snapshot | None,
     ) -> None:
-        super().__init__()
         self._run = run
+        self._learner = learner
         self._recorder = recorder
         self._observers = observers
         self._stop = stop
@@ -276,20 +256,20 @@ class _ExactCallback(BaseCallback):
         self._pruning = Pruning(run)
         self._phase_ends = {step: index for index, step in run.phase_end_steps.items()}
 
-    def _on_training_start(self) -> None:
-        self._replay_log = _replay_log(self.model, self._run.replay_path)
-        self._watch = UpdateWatch(self.model)
+    def on_training_start(self) -> None:
+        if self._learner.replay is not None:
+            self._replay_log = ReplayLog(self._run.replay_path, self._learner.replay)
 
-    def _on_rollout_start(self) -> None:
+    def on_rollout_start(self) -> None:
         if self._to_restore is not None:
-            load_snapshot(self._to_restore, self.model, self._replay_log)
-            self._updates_told = self.model._n_updates
+            load_snapshot(self._to_restore, self._learner, self._replay_log)
+            self._updates_told = self._learner.updates
             self._to_restore = None
             return
         self._tell_update()
-        step, interval = self.model.num_timesteps, self._run.steps_per_update
+        step, interval = self._learner.step, self._run.steps_per_update
         if self._replay_log is not None:
-            self._replay_log.extend(step // self.model.n_envs)
+            self._replay_log.extend(step)
         if step == 0:
             return
         phase_end = self._phase_ends.get(step)
@@ -301,60 +281,55 @@ class _ExactCallback(BaseCallback):
         if self._stop.signal_number is not None:
             raise TrainingInterrupted(self._stop.signal_number)
 
-    def _on_step(self) -> bool:
-        step = self.model.num_timesteps
-        for number, info in enumerate(self.locals["infos"]):
-            if (ended := info.get("episode")) is not None:
-                self._observers.on_episode(
-                    Episode(
-                        step=step,
-                        # The action that ended the episode was step number `step - 1`.
-                        phase=self._run.phase_at(step - 1).index,
-                        env=number,
-                        episode_return=ended["r"],
-                        length=ended["l"],
-                        success=bool(info["is_success"]),
-                        elapsed_s=self._elapsed_s(),
-                    )
-                )
-        return True
+    def on_episode_end(self, env: int, episode_return: float, length: int, success: bool) -> None:
+        step = self._learner.step
+        self._observers.on_episode(
+            Episode(
+                step=step,
+                # The action that ended the episode was step number `step - 1`.
+                phase=self._run.phase_at(step - 1).index,
+                env=env,
+                episode_return=episode_return,
+                length=length,
+                success=success,
+                elapsed_s=self._elapsed_s(),
+            )
+        )
 
-    def _on_training_end(self) -> None:
+    def on_training_end(self) -> None:
         self._tell_update()
-        self._save(phase_end=self._phase_ends.get(self.model.num_timesteps), final=True)
+        self._save(phase_end=self._phase_ends.get(self._learner.step), final=True)
 
     def _elapsed_s(self) -> float:
         """Seconds that the run has trained, in all its processes."""
         return time.monotonic() - self._started
 
     def _tell_update(self) -> None:
-        model = self.model
-        if model._n_updates == self._updates_told:
+        learner = self._learner
+        if learner.updates == self._updates_told:
             return
-        self._updates_told = model._n_updates
+        self._updates_told = learner.updates
         losses = self._recorder.losses()
-        if (what := self._watch.non_finite(losses)) is not None:
-            raise _diverged(self._run, model, what)
-        returns = [episode["r"] for episode in model.ep_info_buffer or ()]
-        successes = [float(success) for success in model.ep_success_buffer or ()]
+        if (what := learner.non_finite_update(losses)) is not None:
+            raise _diverged(self._run, learner, what)
         self._observers.on_update(
             Update(
-                step=model.num_timesteps,
-                phase=self._run.phase_at(model.num_timesteps).index,
-                learning_rate=rate_in_use(model),
+                step=learner.step,
+                phase=self._run.phase_at(learner.step).index,
+                learning_rate=learner.learning_rate,
                 losses=losses,
-                return_mean=float(safe_mean(returns)) if returns else None,
-                success_rate=float(safe_mean(successes)) if successes else None,
+                return_mean=learner.return_mean,
+                success_rate=learner.success_rate,
                 elapsed_s=self._elapsed_s(),
             )
         )
 
     def _save(self, *, phase_end: int | None, final: bool) -> None:
-        if (what := non_finite_state(self.model)) is not None:
-            raise _diverged(self._run, self.model, what)
+        if (what := self._learner.non_finite_state()) is not None:
+            raise _diverged(self._run, self._learner, what)
         snapshot = save_snapshot(
             self._run,
-            self.model,
+            self._learner,
             self._replay_log,
             self._recorder.marks(),
             phase_end=phase_end,

@@ -21,8 +21,8 @@ from agents.cli.flags import TrainArguments, resolve_config
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
 from agents.learners.environments import env_arguments, make_env, make_training_envs
 from agents.learners.model import build_model, optimizers
+from agents.learners.trial import try_config
 from agents.training.loop import create_run, train_run
-from agents.training.trial import try_config
 from eval.seeds import evaluation_seeds
 from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.config_strategies import configs

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from agents import RunDirectory, RunError, load_agent
 from agents.learners.environments import make_training_envs
-from agents.learners.model import build_model
+from agents.learners.sb3_learner import build_learner
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import (
     DamagedSnapshot,
@@ -284,15 +284,15 @@ def test_nothing_in_a_snapshot_is_unpickled(
     manifest = json.loads((path / "manifest.json").read_bytes())
     manifest["files"]["agent.zip"] = hashlib.sha256(poisoned.getvalue()).hexdigest()
     write_manifest(path / "manifest.json", manifest)
-    model = build_model(run.config, make_training_envs(run.config))
+    learner = build_learner(run.config, make_training_envs(run.config))
     snapshot = read_snapshot(run, int(path.name))
     check_snapshot(run, snapshot)
 
     if member == "data":
-        load_acting(snapshot, model)
+        load_acting(snapshot, learner)
     else:
         with pytest.raises(pickle.UnpicklingError):
-            load_acting(snapshot, model)
+            load_acting(snapshot, learner)
 
     assert not Path("unpickled").exists()
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from agents import RunDirectory, RunError
 from agents.learners.environments import training_envs
+from agents.learners.finite import UpdateWatch, non_finite_state
 from agents.learners.model import build_model, optimizers
+from agents.learners.training_state import moments
 from agents.runs.directory import snapshot_steps
 from agents.runs.divergence import Diverged, Divergence, read_divergence, write_divergence
 from agents.runs.manifest import check_snapshot, read_snapshot
-from agents.snapshots.finite import UpdateWatch, non_finite_state
-from agents.snapshots.training_state import moments
 from agents.training.branches import HeldBranches
 from agents.training.loop import create_run, train_run
 from eval import compare_phases, plot_run

@@ -232,18 +232,18 @@ def test_a_dead_environment_process_is_one_line(tmp_path: Path) -> None:
 
 KILL_AN_ENVIRONMENT_DURING_A_SNAPSHOT = """
 import sys
-import agents.snapshots.store
+from agents.learners.sb3_learner import SB3Learner
 from train import main
 
-capture_state = agents.snapshots.store.capture_state
+capture = SB3Learner.capture
 
-def kill_and_capture(model):
-    worker = model.env.unwrapped.processes[0]
+def kill_and_capture(learner):
+    worker = learner.model.env.unwrapped.processes[0]
     worker.kill()
     worker.join()
-    return capture_state(model)
+    return capture(learner)
 
-agents.snapshots.store.capture_state = kill_and_capture
+SB3Learner.capture = kill_and_capture
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """

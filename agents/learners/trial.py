@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import warnings
-from pathlib import Path
 
 import torch
 from gymnasium import spaces
@@ -22,8 +21,8 @@ from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model_aloud, first_update, reason, steps_per_update
+from agents.learners.replay_rows import ReplayRows
 from agents.runs.directory import RunError
-from agents.snapshots.replay_log import ReplayLog
 
 _ENVS = 2
 _ROWS = 2
@@ -87,7 +86,7 @@ def _check_buffer(config: RunConfig, model: OffPolicyAlgorithm, interval: int) -
         model.action_space,
         n_envs=config.n_envs,
     )
-    ReplayLog(Path(), buffer, interval // config.n_envs)
+    ReplayRows(buffer, interval // config.n_envs)
     if config.her is None:
         return
     # There must be a finished episode at every update, and in a full buffer the running one may

@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.learners.model import optimizers
-from agents.snapshots.training_state import moments
+from agents.learners.training_state import moments
 
 # Undefined where all returns of a rollout are equal.
 _UNDEFINED_AT_TIMES = "explained_variance"

@@ -20,7 +20,7 @@ from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, Vectori
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from agents.learners.environments import restore_envs
-from agents.snapshots.arrays import Arrays
+from agents.learners.learner import Arrays
 
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 _NOISE_MATRICES = ("exploration_mat", "exploration_matrices")

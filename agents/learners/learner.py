@@ -1,0 +1,192 @@
+"""The seam between a run and what is trained: all that training and snapshots know of a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.optim import Optimizer
+
+from agents.learners.replay_rows import ReplayRows
+from agents.learners.update_logger import UpdateLogger
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class LearnerState:
+    """All that later steps depend on, except the rows of the replay buffer.
+
+    Attributes:
+        data: Counters, generators and environments, as JSON data.
+        arrays: Generators, last observations and running statistics.
+        files: The agent as the learner's own library saves it, by file name.
+    """
+
+    data: dict[str, Any]
+    arrays: Arrays
+    files: Mapping[str, bytes]
+
+
+class LearningCallbacks(Protocol):
+    """What `Learner.learn` calls while it trains."""
+
+    def on_training_start(self) -> None:
+        """Called once, before the first rollout and after the learner's own preparations."""
+
+    def on_rollout_start(self) -> None:
+        """Called when the last update is done and the environments have not moved yet.
+
+        This is the one point at which state can be captured and restored.
+        """
+
+    def on_episode_end(self, env: int, episode_return: float, length: int, success: bool) -> None:
+        """Called when a training episode has ended.
+
+        Args:
+            env: Index of the parallel environment.
+            episode_return: Sum of its rewards.
+            length: Number of its actions.
+            success: Whether it ended at the goal.
+        """
+
+    def on_training_end(self) -> None:
+        """Called once, after the last update."""
+
+
+class Learner(Protocol):
+    """What turns transitions into updates of an agent.
+
+    A learner belongs to one set of training environments; `build_learner` makes it from a config.
+
+    Attributes:
+        steps_per_update: Environment timesteps between two readings of the learning rate.
+        replay: The rows of its replay buffer; `None` if it has none.
+    """
+
+    steps_per_update: int
+    replay: ReplayRows | None
+
+    @property
+    def step(self) -> int:
+        """Environment timesteps trained so far, summed over the parallel environments."""
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates made so far, as the algorithm counts them."""
+
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Every optimizer, by name; all of them follow the run's schedule."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate as the optimizers have it.
+
+        Raises:
+            RuntimeError: If they do not all have the same.
+        """
+
+    @property
+    def return_mean(self) -> float | None:
+        """Mean return of the last training episodes; `None` before the first has ended."""
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the last training episodes that ended at the goal; `None` likewise."""
+
+    def learn(
+        self, total_timesteps: int, callbacks: LearningCallbacks, logger: UpdateLogger
+    ) -> None:
+        """Trains, from step 0 or from the state that a callback restores.
+
+        Args:
+            total_timesteps: Environment timesteps of the whole run.
+            callbacks: What is called on the way; it may end the training by raising.
+            logger: Receives what the updates record.
+        """
+
+    def capture(self) -> LearnerState:
+        """The state of the learner, its environments and the process's generators."""
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Networks, optimizers and loose tensors, as nested mappings and lists of tensors."""
+
+    def restore(self, state: LearnerState) -> None:
+        """Takes back what `capture` gave, in this process or another.
+
+        Args:
+            state: State of a learner with the same config; called from `on_rollout_start`.
+
+        Raises:
+            RunError: If an episode cannot be continued here bit for bit.
+            ValueError: If the state belongs to another kind of learner.
+        """
+
+    def reseed(self, seed: int) -> None:
+        """Gives every generator a new seed, those of the environments included.
+
+        Episodes that are under way keep their goals; the next ones are drawn anew.
+
+        Args:
+            seed: The seed.
+        """
+
+    def restore_acting(self, state: LearnerState) -> None:
+        """Takes what is needed to act, not to train on: networks and observation statistics.
+
+        Args:
+            state: State of a learner with the same config.
+        """
+
+    def predict(
+        self,
+        observation: Any,  # noqa: ANN401 - SB3 names no type for dictionaries
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Chooses actions from raw observations, as `predict` of SB3 does from its own.
+
+        Args:
+            observation: Dictionary of one observation, or of a batch with the batch first.
+            state: Of recurrent policies; none here has one.
+            episode_start: Of recurrent policies.
+            deterministic: Whether the most likely action is taken rather than a random one.
+
+        Returns:
+            Actions, and `state`.
+        """
+
+    def non_finite_update(self, losses: Mapping[str, float]) -> str | None:
+        """Looks at what an update left, at a cost far below the update's.
+
+        Args:
+            losses: What the update recorded, by name.
+
+        Returns:
+            What is not finite, or `None`.
+        """
+
+    def non_finite_state(self) -> str | None:
+        """Looks at all that is trained, and whether an action comes out of it.
+
+        Returns:
+            What is not finite, or `None`.
+        """
+
+    def non_finite_cause(self, error: Exception) -> str | None:
+        """Looks whether numbers that are not finite have made the training fail.
+
+        Args:
+            error: What stopped it.
+
+        Returns:
+            What is not finite, or `None` if the error must have another cause.
+        """
+
+    def state_bytes(self) -> int:
+        """Estimates the size of what `capture` gives once the learner is trained, in bytes."""
