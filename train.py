@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from agents.cli.command_line import parse_arguments, user_errors
-from agents.cli.flags import TrainArguments, check_modes, describe_branch, resolve_config
-from agents.runs.directory import RunDirectory, branch_path, check_free, find_run, new_run_path
+from agents.cli.flags import TrainArguments, check_modes, describe_fork, resolve_config
+from agents.runs.directory import (
+    RunDirectory,
+    branch_path,
+    check_free,
+    find_run,
+    new_run_path,
+    require_snapshot,
+)
 from agents.runs.lock import locked
-from agents.training.branch_schedules import fork_step
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -54,13 +60,13 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
             return run
     if arguments.branch is not None:
         trunk = find_run(arguments.branch)
-        phase, name, schedule, length = describe_branch(arguments, trunk)
-        fork_step(trunk, phase)
-        path = arguments.output or branch_path(trunk, name)
+        fork = describe_fork(arguments, trunk)
+        require_snapshot(trunk, fork.step)
+        path = arguments.output or branch_path(trunk, fork.name)
         check_free(path)
-        from agents.training.branches import create_branch
+        from agents.training.forks import fork_at
 
-        return create_branch(trunk, phase, schedule, length, path)
+        return fork_at(trunk, fork.step, fork.changes, path)
     config = resolve_config(arguments)
     path = arguments.output or new_run_path(config)
     check_free(path)
@@ -76,10 +82,10 @@ def train(run: RunDirectory, console: Console) -> None:
     from agents.training.loop import train_run
 
     console.print(f"run {run.path}: {run.config.algo} on {run.config.env}, {run.config.schedule!r}")
-    if run.held_branches is None:
+    if run.held_branch_length is None:
         train_run(run, console)
         return
-    with HeldBranches(run, run.held_branches) as branches:
+    with HeldBranches(run, run.held_branch_length) as branches:
         train_run(run, console, [branches])
         with console.status("training held branches"):
             branches.finish()

@@ -59,6 +59,8 @@ class RunConfig:
             makes a task easier to learn and is no part of it.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
         snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
+        keep_snapshots_every: Steps between snapshots that are kept, to fork from; `None` keeps
+            those at boundaries and at the end, and the newest two.
         hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, `activation_fn`
             and `optimizer_class` are names such as `"relu"` and `"adamw"`.
         her: Keyword arguments of `agents.learners.hindsight.EpisodicHerReplayBuffer`; `None` trains
@@ -90,6 +92,7 @@ class RunConfig:
     training_env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     snapshot_every: int = 10_000
+    keep_snapshots_every: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     her: Mapping[str, Any] | None = None
     action_noise: Mapping[str, Any] | None = None
@@ -120,6 +123,8 @@ class RunConfig:
             ("snapshot_every", 10**10),
         ):
             self._require_integer(name, minimum=1, maximum=maximum)
+        if self.keep_snapshots_every is not None:
+            self._require_integer("keep_snapshots_every", minimum=1, maximum=10**10)
         # SB3 gives each environment the next seed.
         self._require_integer("seed", minimum=0, maximum=FIRST_EVALUATION_SEED - self.n_envs)
         if type(self.schedule) not in SCHEDULES:

@@ -202,6 +202,21 @@ _HER = {
     "skip_reached": _FLAG,
 }
 
+HINDSIGHT_ARGUMENTS = ("goal_selection_strategy", "n_sampled_goal", "skip_reached")
+"""Arguments of hindsight replay that a fork may change: they say how batches are drawn."""
+
+SURVIVED_HYPERPARAMETERS = frozenset(
+    {
+        *("batch_size", "gamma", "gradient_steps", "max_grad_norm", "n_epochs", "tau"),
+        *("ent_coef", "target_entropy", "policy_delay", "target_policy_noise"),
+        *("target_noise_clip", "target_update_interval", "top_quantiles_to_drop_per_net"),
+        *("clip_range", "clip_range_vf", "gae_lambda", "normalize_advantage", "target_kl"),
+        *("vf_coef", "n_critic_updates", "cg_damping", "cg_max_steps", "line_search_max_iter"),
+        "line_search_shrinking_factor",
+    }
+)
+"""Hyperparameters that a fork may change: no part of a snapshot's state has their shape."""
+
 _ACTION_NOISE = {"kind": _name(("normal", "ornstein-uhlenbeck")), "sigma": _above(0)}
 
 _NORMALIZE = {

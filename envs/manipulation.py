@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import seeding
 from gymnasium.wrappers import RenderCollection
 from numpy.typing import NDArray
 
@@ -43,6 +44,7 @@ RENDER_LISTS: dict[str | None, str] = {
     f"{mode}_list": mode for mode in RENDER_MODES if mode != "human"
 }
 SNAPSHOT_VERSION = 1
+_OPTIONAL_KEYS = {"goal", "next_generator"}
 
 _SINGLE = np.dtype(np.float32)
 _NOTHING = np.empty((), _SINGLE)
@@ -196,6 +198,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._simulation.show(self.camera)
         self._goal: list[float] = []
         self._asked: list[float] | None = None
+        self._next_generator: np.random.Generator | None = None
         self._start: Mapping[str, Any] = {}
         self._actions: list[list[float]] = []
         self._running = False
@@ -265,6 +268,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._check_open()
         goal = self._read_options(options) if options else None
         super().reset(seed=seed)
+        if self._next_generator is not None:
+            if seed is None:
+                self.np_random = self._next_generator
+            self._next_generator = None
         first, self._running = not self._goal, False
         self._begin_episode(goal)
         state = self._read(check=first)
@@ -384,6 +391,16 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._running = False
         self._simulation.close()
 
+    def reseed(self, seed: int) -> None:
+        """Draw the next episodes with a new generator; a running episode goes on as it would.
+
+        A `reset` with a seed of its own forgets it.
+
+        Args:
+            seed: Seed of the generator.
+        """
+        self._next_generator, _ = seeding.np_random(seed)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything :meth:`restore` needs to continue bit for bit, in this or another process.
 
@@ -409,6 +426,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "digest": _digest(self._read()) if started else "",
             # Only where one was asked for.
             **({} if self._asked is None else {"goal": list(self._asked)}),
+            **(
+                {}
+                if self._next_generator is None
+                else {"next_generator": self._next_generator.bit_generator.state}
+            ),
         }
 
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
@@ -431,8 +453,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             ValueError: The snapshot is malformed or of another environment. Nothing has changed.
         """
         self._check_open()
-        generator, actions, goal = self._check_snapshot(data)
-        self.np_random = generator
+        generator, next_generator, actions, goal = self._check_snapshot(data)
+        self.np_random, self._next_generator = generator, next_generator
         self._running = False
         if not data["started"]:
             self._goal, self._actions, self._asked = [], [], None
@@ -626,8 +648,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _check_snapshot(
         self, data: Mapping[str, Any]
-    ) -> tuple[np.random.Generator, list[list[float]], list[float] | None]:
-        """The generator, the actions and the goal asked for in a snapshot, or ValueError."""
+    ) -> tuple[
+        np.random.Generator, np.random.Generator | None, list[list[float]], list[float] | None
+    ]:
+        """The generators, the actions and the goal asked for in a snapshot, or ValueError."""
         if not isinstance(data, Mapping):
             raise ValueError(f"a snapshot is a mapping, got {type(data).__name__}")
         if data.get("version") != SNAPSHOT_VERSION:
@@ -635,8 +659,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 f"a snapshot of version {SNAPSHOT_VERSION} is needed, got {data.get('version')!r}"
             )
         expected = self.snapshot()
-        keys = expected.keys() - {"goal"}
-        if data.keys() - {"goal"} != keys:
+        keys = expected.keys() - _OPTIONAL_KEYS
+        if data.keys() - _OPTIONAL_KEYS != keys:
             raise ValueError(f"a snapshot holds {sorted(keys)}, got {sorted(data)}")
         if data["environment"] != expected["environment"]:
             raise ValueError(
@@ -647,17 +671,25 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 raise ValueError(f"a snapshot's {key!r} is true or false, got {data[key]!r}")
         if not isinstance(data["digest"], str):
             raise ValueError(f"a snapshot's 'digest' is a string, got {data['digest']!r}")
-        generator = np.random.Generator(np.random.PCG64())
-        try:
-            generator.bit_generator.state = data["generator"]
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
-            raise ValueError(f"a snapshot's 'generator' is a PCG64 state: {error}") from error
+        generator = _generator("generator", data["generator"])
+        following = data.get("next_generator")
+        next_generator = None if following is None else _generator("next_generator", following)
         if not isinstance(data["actions"], list):
             raise ValueError(f"a snapshot's 'actions' is a list, got {data['actions']!r}")
         actions = [self._check_action(entries) for entries in data["actions"]]
         if not data["started"] and (actions or data["running"] or "goal" in data):
             raise ValueError("a snapshot from before the first reset holds no episode")
-        return generator, actions, self._read_goal(data["goal"]) if "goal" in data else None
+        goal = self._read_goal(data["goal"]) if "goal" in data else None
+        return generator, next_generator, actions, goal
+
+
+def _generator(key: str, state: object) -> np.random.Generator:
+    generator = np.random.Generator(np.random.PCG64())
+    try:
+        generator.bit_generator.state = state  # type: ignore[assignment]
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"a snapshot's {key!r} is a PCG64 state: {error}") from error
+    return generator
 
 
 def _check_parts(robot: Robot, task: Task) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
 from agents import RunDirectory, RunError
-from agents.runs.directory import Parent
-from agents.runs.manifest import Snapshot, read_snapshot
+from agents.runs.forks import (
+    check_past,
+    check_state,
+    differences,
+    rates_from,
+    rates_until,
+    stated_parent,
+)
+from agents.runs.manifest import Snapshot
 from eval.phase_ends import phase_ends
 
 
@@ -80,10 +85,13 @@ def _held_branch(branch: RunDirectory, phase: int, ends: Mapping[int, Snapshot])
 
 def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
     """The phase in which a branch holds the rate of the one before; `None` if it does not."""
-    parent = branch.parent
-    if parent is None or not _is_same(branch.path / parent.run, trunk.path):
-        raise RunError("its run.json names another parent")
-    _check_config(trunk, branch)
+    parent = stated_parent(trunk, branch)
+    for name, (own, parents) in differences(trunk, branch).items():
+        raise RunError(f"its {name} is not the parent's: {own!r} instead of {parents!r}")
+    check_past(trunk, branch.effective_phases, parent.step)
+    _, old_rate = rates_until(trunk.effective_phases, parent.step)[-1]
+    if rates_from(branch.effective_phases, parent.step + branch.steps_per_update) != {old_rate}:
+        return None
     if parent.phase not in trunk.fork_steps:
         raise RunError(f"its parent has no boundary into phase {parent.phase}")
     if parent.step != trunk.fork_steps[parent.phase]:
@@ -91,61 +99,5 @@ def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
             f"its run.json says that it was forked at step {parent.step}, but its parent's "
             f"boundary into phase {parent.phase} is after step {trunk.fork_steps[parent.phase]}"
         )
-    _check_fork(trunk, branch, parent)
-    past = _rates_until(trunk, parent.step)
-    if _rates_until(branch, parent.step) != past:
-        raise RunError("its schedule is not the parent's before the fork")
-    _, old_rate = past[-1]
-    later = _rates_from(branch, parent.step + branch.steps_per_update)
-    return parent.phase if later == {old_rate} else None
-
-
-def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
-    """Refuses a branch that was trained otherwise than its parent, but for rate and length."""
-    own, parents = (
-        {**run.config.to_dict(), "steps_per_update": run.steps_per_update}
-        | {"first_update": run.first_update}
-        for run in (branch, trunk)
-    )
-    for name in own:
-        if name in ("schedule", "total_timesteps", "observers") or own[name] == parents[name]:
-            continue
-        first, second = own[name], parents[name]
-        if isinstance(first, Mapping) and isinstance(second, Mapping):
-            key = next(k for k in {**first, **second} if first.get(k) != second.get(k))
-            name, first, second = f"{name} {key}", first.get(key), second.get(key)
-        raise RunError(f"its {name} is not the parent's: {first!r} instead of {second!r}")
-
-
-def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
-    """Refuses a branch that does not go on from its parent's very state."""
-    noted = parent.state_sha256
-    for whose, run in (("parent's", trunk), ("own", branch)):
-        state = read_snapshot(run, parent.step).state_sha256
-        if noted is None:  # an old branch; the two must at least agree
-            noted = state
-        if state != noted:
-            raise RunError(
-                f"its {whose} snapshot at step {parent.step} is not the one it was forked from: "
-                f"its state has the checksum {state[:16]}, not {noted[:16]}"
-            )
-
-
-def _rates_until(run: RunDirectory, step: int) -> list[tuple[int, float]]:
-    """Where the rate of the updates changed up to a step, and to what."""
-    changes: list[tuple[int, float]] = []
-    for phase in run.effective_phases:
-        if phase.start <= step and (not changes or changes[-1][1] != phase.learning_rate):
-            changes.append((phase.start, phase.learning_rate))
-    return changes
-
-
-def _rates_from(run: RunDirectory, step: int) -> set[float]:
-    """The rates of the updates from a step on."""
-    phases = run.effective_phases
-    later = {left.learning_rate for left, right in pairwise(phases) if right.start > step}
-    return later | {phase.learning_rate for phase in phases[-1:]}
-
-
-def _is_same(first: Path, second: Path) -> bool:
-    return first.resolve() == second.resolve()
+    check_state(trunk, branch, parent)
+    return parent.phase

@@ -119,7 +119,9 @@ def _replay(run: RunDirectory, first: int, expected: Snapshot, folder: Path) -> 
 
     # A snapshot comes at every multiple of `snapshot_every`: so there is one at the last step.
     config = dataclasses.replace(run.config, snapshot_every=expected.step, observers=())
-    copy = RunDirectory.create(folder / "replay", config, run.steps_per_update, run.first_update)
+    copy = RunDirectory.create(
+        folder / "replay", config, run.steps_per_update, run.first_update, run.parent
+    )
     if first > 0:
         snapshot = read_snapshot(run, first)
         check_snapshot(run, snapshot)

@@ -18,7 +18,12 @@ from agents.config import ConfigError, RunConfig, read_schedule
 from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
 from agents.runs.directory import BRANCH_LENGTHS, RunDirectory
-from agents.training.branch_schedules import decayed_schedule, held_schedule
+from agents.training.branch_schedules import (
+    branch_total,
+    decayed_schedule,
+    held_schedule,
+    held_schedule_at,
+)
 from schedules import Schedule, StaircaseSchedule
 
 SCHEDULE_FLAGS = tuple(field.name for field in dataclasses.fields(StaircaseSchedule))
@@ -36,6 +41,7 @@ CONFIG_FLAGS = (
     "env_kwargs",
     "device",
     "snapshot_every",
+    "keep_snapshots_every",
 )
 MAXIMUM_EPISODES = 10_000
 
@@ -107,6 +113,8 @@ class TrainArguments:
     """Torch device, cpu or cuda; bit-exactness is promised on cpu."""
     snapshot_every: Annotated[int | None, _preset] = None
     """Steps between periodic snapshots; each boundary and the end have one anyway."""
+    keep_snapshots_every: Annotated[int | None, _optional] = None
+    """Steps between snapshots that are kept, to fork from with --at-step."""
     output: Annotated[
         Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/ENV/ALGO-seedSEED-TIME)")
     ] = None
@@ -116,10 +124,15 @@ class TrainArguments:
     resume: Annotated[str | None, _optional] = None
     """Run to continue to its end: a path, or latest."""
     branch: Annotated[str | None, _optional] = None
-    """Run to fork: a path, or latest. Give --at-phase, and --held or new staircase values; with
-    neither, the branch follows the run's own schedule."""
+    """Run to fork: a path, or latest. Give --at-phase or --at-step, and what changes: --held, new
+    staircase values or --set; with none of these, the branch repeats the run."""
     at_phase: Annotated[int | None, _optional] = None
     """Phase (1, 2, ...) at whose beginning --branch forks."""
+    at_step: Annotated[int | None, _optional] = None
+    """Step of a snapshot at which --branch forks, instead of --at-phase."""
+    set: Annotated[tuple[str, ...] | None, _optional] = None
+    """With --branch: what else changes at the fork, such as batch_size=512 gamma=0.9; seed=7 gives
+    all generators a new seed there."""
     held: bool = False
     """With --branch: keep the rate of the phase before."""
     held_branches: bool = False
@@ -161,13 +174,16 @@ def check_modes(arguments: TrainArguments) -> None:
             if getattr(arguments, name):
                 raise ConfigError(f"{flag(name)} and {flag(mode)} do not go together")
     if arguments.branch is None:
-        for name in ("at_phase", "held"):
+        for name in ("at_phase", "at_step", "set", "held"):
             if getattr(arguments, name) not in (None, False):
                 raise ConfigError(f"{flag(name)} needs --branch RUN")
         if arguments.branch_length is not None and not arguments.held_branches:
             raise ConfigError("--branch-length needs --branch RUN or --held-branches")
-    elif arguments.at_phase is None:
-        raise ConfigError("--branch needs --at-phase K, the phase at whose beginning it forks")
+    elif (arguments.at_phase is None) == (arguments.at_step is None):
+        raise ConfigError(
+            "--branch needs either --at-phase K, the phase at whose beginning it forks, or "
+            "--at-step N, the step of a snapshot"
+        )
     if not 2 <= arguments.episodes <= MAXIMUM_EPISODES:
         raise ConfigError(
             f"--episodes must be from 2 to {MAXIMUM_EPISODES}, got {arguments.episodes}"
@@ -227,7 +243,22 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
     return config
 
 
-def describe_branch(arguments: TrainArguments, run: RunDirectory) -> tuple[int, str, Schedule, str]:
+@dataclass(frozen=True)
+class Fork:
+    """How a run shall be forked.
+
+    Attributes:
+        step: Step of the snapshot from which the fork goes its own way.
+        changes: What `agents.training.forks.fork_at` takes.
+        name: Tells the fork from others of the run.
+    """
+
+    step: int
+    changes: Mapping[str, Any]
+    name: str
+
+
+def describe_fork(arguments: TrainArguments, run: RunDirectory) -> Fork:
     """Reads from the flags how a run shall be forked.
 
     Args:
@@ -235,33 +266,73 @@ def describe_branch(arguments: TrainArguments, run: RunDirectory) -> tuple[int, 
         run: The run to be forked.
 
     Returns:
-        The phase at whose beginning it forks, a name that tells the branch from others, its
-        schedule, and its length, `"phase"` or `"end"`.
+        Where it parts from the run, and what changes there.
 
     Raises:
         ConfigError: If the run has no such phase or a flag is invalid or contradicts the run.
+        RunError: If the run has not come that far.
     """
-    changes = given_flags(arguments, SCHEDULE_FLAGS)
-    if arguments.held and changes:
-        raise ConfigError(f"--held and {flag(next(iter(changes)))} do not go together")
+    staircase = given_flags(arguments, SCHEDULE_FLAGS)
+    if arguments.held and staircase:
+        raise ConfigError(f"--held and {flag(next(iter(staircase)))} do not go together")
     without_changes: dict[str, Any] = dict.fromkeys(SCHEDULE_FLAGS)
     resolve_config(dataclasses.replace(arguments, **without_changes), run)
-    phase = arguments.at_phase
-    if phase is None or phase not in run.fork_steps:
-        raise ConfigError(f"--at-phase {phase}: {run.why_no_fork(phase)}")
+    settings = read_settings(arguments.set or ())
+    schedule = run.config.schedule
     try:
-        if arguments.held:
-            name, schedule = f"held-{phase}", held_schedule(run, phase)
-        elif changes:
-            values = "-".join(
-                f"{key.replace('_', '-')}-{value:g}" for key, value in changes.items()
-            )
-            name, schedule = f"{values}-{phase}", decayed_schedule(run, phase, changes)
+        if arguments.at_step is not None:
+            step, where = arguments.at_step, f"at-{arguments.at_step}"
+            boundary = step + run.steps_per_update
+            phase = run.phase_at(boundary).index
+            if arguments.held:
+                schedule = held_schedule_at(run, step)
         else:
-            name, schedule = f"control-{phase}", run.config.schedule
+            asked = arguments.at_phase
+            if asked is None or asked not in run.fork_steps:
+                raise ConfigError(f"--at-phase {asked}: {run.why_no_fork(asked)}")
+            phase, where = asked, str(asked)
+            step, boundary = run.fork_steps[phase], run.phases[phase].start
+            if arguments.held:
+                schedule = held_schedule(run, phase)
+        if staircase:
+            schedule = decayed_schedule(run, boundary, staircase)
     except ConfigError as error:
-        raise ConfigError(_name_flags(str(error), changes)) from error
-    return phase, name, schedule, arguments.branch_length or ("phase" if arguments.held else "end")
+        raise ConfigError(_name_flags(str(error), staircase)) from error
+    length = arguments.branch_length or ("phase" if arguments.held else "end")
+    changes = {
+        "schedule": schedule,
+        "total_timesteps": branch_total(run, phase, schedule, length),
+        **settings,
+    }
+    words = ["held"] if arguments.held else []
+    words += [f"{key}-{value:g}" for key, value in staircase.items()]
+    words += [f"{key}-{value}" for key, value in settings.items()]
+    name = re.sub(r"[^\w.+-]+|_", "-", "-".join(words or ["control"]))
+    return Fork(step, changes, f"{name}-{where}")
+
+
+def read_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Reads the values of `--set`.
+
+    Args:
+        words: Each a name, an equals sign and a value as in YAML.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        ConfigError: If a word is of another form.
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals or name in settings:
+            raise ConfigError(f"--set takes each name once, as name=value, got {word!r}")
+        try:
+            settings[name] = parse_yaml(value)
+        except ValueError as error:
+            raise ConfigError(f"--set {word}: {error}") from error
+    return settings
 
 
 def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, Any]:

@@ -59,6 +59,14 @@ class SnapshotMonitor(Monitor):
         self.total_steps = state["total_steps"]
         return None
 
+    def reseed(self, seed: int) -> None:
+        """Has the next episodes drawn with another generator; the running one keeps its goal.
+
+        Args:
+            seed: Seed of the generator.
+        """
+        self.unwrapped.reseed(seed)  # type: ignore[attr-defined]
+
     def _time_limit(self) -> gym.wrappers.TimeLimit[Any, Any]:
         wrapper: gym.Env[Any, Any] = self.env
         while not isinstance(wrapper, gym.wrappers.TimeLimit):

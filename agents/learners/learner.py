@@ -64,11 +64,9 @@ class Learner(Protocol):
 
     Attributes:
         steps_per_update: Environment timesteps between two readings of the learning rate.
-        replay: The rows of its replay buffer; `None` if it has none.
     """
 
     steps_per_update: int
-    replay: ReplayRows | None
 
     @property
     def step(self) -> int:
@@ -77,6 +75,14 @@ class Learner(Protocol):
     @property
     def updates(self) -> int:
         """Gradient updates made so far, as the algorithm counts them."""
+
+    @property
+    def replay(self) -> ReplayRows | None:
+        """The rows of the replay buffer; `None` if there is none.
+
+        Raises:
+            ConfigError: If the buffer is too small to be logged.
+        """
 
     @property
     def optimizers(self) -> Mapping[str, Optimizer]:
@@ -188,5 +194,5 @@ class Learner(Protocol):
             What is not finite, or `None` if the error must have another cause.
         """
 
-    def state_bytes(self) -> int:
-        """Estimates the size of what `capture` gives once the learner is trained, in bytes."""
+    def example_state(self) -> LearnerState:
+        """A state as large as those of a trained learner; this one is not to be trained then."""

@@ -62,11 +62,6 @@ class SB3Learner:
     def __init__(self, model: BaseAlgorithm) -> None:
         self.model = model
         self.steps_per_update = steps_per_update(model)
-        self.replay: ReplayRows | None = None
-        if isinstance(model, OffPolicyAlgorithm):
-            if not isinstance(model.replay_buffer, DictReplayBuffer):
-                raise TypeError("runs need environments with dictionary observations")
-            self.replay = ReplayRows(model.replay_buffer, self.steps_per_update // model.n_envs)
 
     @property
     def step(self) -> int:  # noqa: D102 - see Learner
@@ -75,6 +70,14 @@ class SB3Learner:
     @property
     def updates(self) -> int:  # noqa: D102
         return self.model._n_updates
+
+    @cached_property
+    def replay(self) -> ReplayRows | None:  # noqa: D102
+        if not isinstance(self.model, OffPolicyAlgorithm):
+            return None
+        if not isinstance(self.model.replay_buffer, DictReplayBuffer):
+            raise TypeError("runs need environments with dictionary observations")
+        return ReplayRows(self.model.replay_buffer, self.steps_per_update // self.model.n_envs)
 
     @cached_property
     def optimizers(self) -> Mapping[str, Optimizer]:  # noqa: D102
@@ -172,7 +175,7 @@ class SB3Learner:
     def non_finite_cause(self, error: Exception) -> str | None:  # noqa: D102
         return non_finite_cause(self.model, error)
 
-    def state_bytes(self) -> int:  # noqa: D102
+    def example_state(self) -> LearnerState:  # noqa: D102
         # Without a logger of its own, SB3 would create a folder.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.model._setup_learn(1)
@@ -182,9 +185,7 @@ class SB3Learner:
                     parameter.grad = torch.zeros_like(parameter)
             # What it remembers of the gradients is part of a state, from its first step on.
             optimizer.step()
-        state = self.capture()
-        arrays = sum(array.nbytes for array in state.arrays.values())
-        return arrays + sum(map(len, state.files.values()))
+        return self.capture()
 
 
 class _Forward(BaseCallback):

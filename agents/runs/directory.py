@@ -54,15 +54,17 @@ class Parent:
     Attributes:
         run: Path of the parent's run directory, relative to the branch's own.
         step: Step of the snapshot at which the two part.
-        phase: Index of the parent's phase that begins there, in which the branch goes its own way.
+        phase: Index of the parent's phase that holds at the next update.
         state_sha256: Checksum of that snapshot's state; `None` in branches that were created
             before it was noted.
+        generator_seed: Seed that all generators get at the fork; `None` if they go on as they are.
     """
 
     run: str
     step: int
     phase: int
     state_sha256: str | None = None
+    generator_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class RunDirectory:
         first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             `None` if the algorithm never updates.
         parent: Where the run was forked from; `None` for a trunk.
-        held_branches: How far the held branches go that are trained with the run, `"phase"` or
-            `"end"`; `None` if it has none.
+        held_branch_length: How far the held branches go that are trained with the run, `"phase"`
+            or `"end"`; `None` if it has none.
         created: UTC time of creation, ISO 8601.
         versions: Versions of Python and of the packages that decide the outcome.
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
@@ -98,7 +100,7 @@ class RunDirectory:
     steps_per_update: int
     first_update: int
     parent: Parent | None
-    held_branches: str | None
+    held_branch_length: str | None
     created: str
     versions: Mapping[str, str]
     git_revision: str | None
@@ -150,6 +152,17 @@ class RunDirectory:
         """
         phases = self.effective_phases
         return {right.index: self.phase_end_steps[left.index] for left, right in pairwise(phases)}
+
+    def keeps_snapshot_at(self, step: int) -> bool:
+        """Whether a snapshot that belongs to no phase's end is kept beside newer ones.
+
+        Args:
+            step: Step of the snapshot.
+        """
+        if self.parent is not None and step == self.parent.step:
+            return True
+        every = self.config.keep_snapshots_every
+        return every is not None and step // every > (step - self.steps_per_update) // every
 
     def why_no_fork(self, phase: int | None) -> str:
         """Why a branch cannot go its own way in a phase, and in which phases it can.
@@ -214,7 +227,7 @@ class RunDirectory:
         steps_per_update: int,
         first_update: int,
         parent: Parent | None = None,
-        held_branches: str | None = None,
+        held_branch_length: str | None = None,
     ) -> RunDirectory:
         """Creates the folder of a new run and writes its `run.json`.
 
@@ -224,7 +237,7 @@ class RunDirectory:
             steps_per_update: Environment timesteps between two readings of the rate.
             first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             parent: Where the run was forked from.
-            held_branches: Length of the held branches that belong to the run.
+            held_branch_length: Length of the held branches that belong to the run.
 
         Returns:
             The new run.
@@ -244,7 +257,7 @@ class RunDirectory:
                 steps_per_update=steps_per_update,
                 first_update=first_update,
                 parent=parent,
-                held_branches=held_branches,
+                held_branch_length=held_branch_length,
                 created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
                 versions=installed_versions(),
                 git_revision=git_revision(),
@@ -266,7 +279,7 @@ class RunDirectory:
             "steps_per_update": self.steps_per_update,
             "first_update": self.first_update,
             "parent": None if self.parent is None else dataclasses.asdict(self.parent),
-            "held_branches": self.held_branches,
+            "held_branches": self.held_branch_length,
             "versions": self.versions,
             "git_revision": self.git_revision,
             "processor": self.processor,
@@ -341,7 +354,7 @@ class RunDirectory:
             steps_per_update=steps,
             first_update=first,
             parent=_stored_parent(stored(data, "parent")),
-            held_branches=held_branches,
+            held_branch_length=held_branches,
             created=_stored_time(stored(data, "created"), "created"),
             versions={
                 stored_text(name, "versions"): stored_text(value, f"versions.{name}")
@@ -397,12 +410,15 @@ def _stored_parent(data: object) -> Parent | None:
     if data is None:
         return None
     parent = stored_mapping(data, "parent")
-    state = parent.get("state_sha256")
+    state, seed = parent.get("state_sha256"), parent.get("generator_seed")
     return Parent(
         run=stored_text(stored(parent, "run", "parent."), "parent.run"),
         step=stored_integer(stored(parent, "step", "parent."), "parent.step", minimum=1),
-        phase=stored_integer(stored(parent, "phase", "parent."), "parent.phase", minimum=1),
+        phase=stored_integer(stored(parent, "phase", "parent."), "parent.phase", minimum=0),
         state_sha256=None if state is None else stored_text(state, "parent.state_sha256"),
+        generator_seed=None
+        if seed is None
+        else stored_integer(seed, "parent.generator_seed", minimum=0),
     )
 
 
@@ -432,6 +448,24 @@ def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
     if not run.snapshots_path.is_dir():
         return ()
     return tuple(sorted(int(p.name) for p in run.snapshots_path.iterdir() if p.name.isdecimal()))
+
+
+def require_snapshot(run: RunDirectory, step: int) -> None:
+    """Checks that a run has a snapshot at a step.
+
+    Args:
+        run: The run.
+        step: The step.
+
+    Raises:
+        RunError: If it has none.
+    """
+    if step in (steps := snapshot_steps(run)):
+        return
+    phase = {step: phase for phase, step in run.fork_steps.items()}.get(step)
+    reached = "" if phase is None else f"has not reached phase {phase} yet: it "
+    there = f"those there are at {spans(list(steps))}" if steps else "nor any other"
+    raise RunError(f"{run.path} {reached}has no snapshot at {step}, {there}")
 
 
 def check_free(path: Path) -> None:

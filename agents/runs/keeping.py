@@ -60,6 +60,7 @@ class Pruning:
     """
 
     def __init__(self, run: RunDirectory) -> None:
+        self._run = run
         self._replay_path = run.replay_path
         self._periodic: deque[Snapshot] = deque()
         self._uses: Counter[str] = Counter()
@@ -87,7 +88,8 @@ class Pruning:
 
     def _note(self, snapshot: Snapshot) -> None:
         self._uses.update(list(replay_chunks(snapshot)))
-        if snapshot.phase_end is None and not snapshot.final:
+        kept = snapshot.final or self._run.keeps_snapshot_at(snapshot.step)
+        if snapshot.phase_end is None and not kept:
             self._periodic.append(snapshot)
 
 

@@ -115,6 +115,17 @@ def save_snapshot(
     return read_snapshot(run, step)
 
 
+def snapshot_bytes(learner: Learner) -> int:
+    """Estimates the size of a snapshot without its replay buffer, in bytes.
+
+    Args:
+        learner: A learner that nobody will train.
+    """
+    state = learner.example_state()
+    files = sum(map(len, state.files.values()))
+    return files + len(canonical_json(state.data)) + len(to_npz(state.arrays))
+
+
 def load_snapshot(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog | None) -> None:
     """Puts a learner, its environments and the process's generators into the state of a snapshot.
 

@@ -6,29 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.config import ConfigError
-from agents.runs.directory import RunDirectory, RunError, snapshot_steps
+from agents.runs.directory import RunDirectory
 from schedules import ConstantSchedule, Schedule, StaircaseSchedule, joined
-
-
-def fork_step(run: RunDirectory, phase: int) -> int:
-    """Step of the snapshot from which a branch goes its own way in a phase.
-
-    Args:
-        run: The run to be forked.
-        phase: Index of the phase.
-
-    Raises:
-        ConfigError: If the run cannot be forked there.
-        RunError: If it has not come that far.
-    """
-    if phase not in run.fork_steps:
-        raise ConfigError(run.why_no_fork(phase))
-    step = run.fork_steps[phase]
-    if step not in snapshot_steps(run):
-        raise RunError(
-            f"{run.path} has not reached phase {phase} yet: it has no snapshot at {step}"
-        )
-    return step
 
 
 def held_schedule(run: RunDirectory, phase: int) -> Schedule:
@@ -46,12 +25,26 @@ def held_schedule(run: RunDirectory, phase: int) -> Schedule:
     return joined(run.config.schedule, last.stop, ConstantSchedule(last.learning_rate))
 
 
-def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) -> Schedule:
-    """The run's schedule up to a boundary, and another staircase from there on.
+def held_schedule_at(run: RunDirectory, step: int) -> Schedule:
+    """The run's schedule up to a step, and the rate of that step from the next update on.
+
+    Args:
+        run: The run to be forked.
+        step: Step of the fork.
+
+    Returns:
+        The schedule of a held branch.
+    """
+    rate = ConstantSchedule(run.phase_at(step).learning_rate)
+    return joined(run.config.schedule, step + run.steps_per_update, rate)
+
+
+def decayed_schedule(run: RunDirectory, boundary: int, changes: Mapping[str, Any]) -> Schedule:
+    """The run's schedule up to a step, and another staircase from there on.
 
     Args:
         run: The run to be forked; its schedule is a staircase.
-        phase: Index of the phase at whose beginning it is forked.
+        boundary: First step of the other staircase.
         changes: Arguments of `StaircaseSchedule` that differ from the run's own.
             `initial_learning_rate` is the rate at the boundary; without it that is the rate
             before the boundary, decayed once.
@@ -62,12 +55,12 @@ def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) 
     Raises:
         ConfigError: If a value is invalid or the run's schedule is no staircase.
     """
-    schedule, boundary = run.config.schedule, run.phases[phase].start
+    schedule = run.config.schedule
     if not isinstance(schedule, StaircaseSchedule):
         raise ConfigError(f"the schedule of {run.path} is no staircase but {schedule!r}")
     decay_rate = changes.get("decay_rate", schedule.decay_rate)
     minimum = changes.get("minimum_learning_rate", schedule.minimum_learning_rate)
-    decayed_once = max(run.phases[phase - 1].learning_rate * decay_rate, minimum)
+    decayed_once = max(schedule(boundary - 1) * decay_rate, minimum)
     try:
         staircase = StaircaseSchedule(
             initial_learning_rate=changes.get("initial_learning_rate", decayed_once),
@@ -79,3 +72,27 @@ def decayed_schedule(run: RunDirectory, phase: int, changes: Mapping[str, Any]) 
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return joined(schedule, boundary, staircase)
+
+
+def branch_total(run: RunDirectory, phase: int, schedule: Schedule, length: str) -> int:
+    """Steps that a branch trains for, counted from the beginning of its run.
+
+    Args:
+        run: The run to be forked.
+        phase: Index of the phase in which they part.
+        schedule: Schedule of the branch.
+        length: `"phase"` ends the branch where the run's phase ends, `"end"` where the run does.
+
+    Raises:
+        ConfigError: If the branch would end before its first update.
+    """
+    if length == "end" or phase == run.effective_phases[-1].index:
+        return run.config.total_timesteps
+    total = run.phase_end_steps[phase]
+    if schedule(total) != schedule(total - 1):
+        # The last update of a run keeps to the rate before its end, so it cannot be the first of a
+        # phase.
+        raise ConfigError(
+            f"phase {phase} of {run.path} is a single update long; use --branch-length end"
+        )
+    return total

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from pathlib import Path
 
 from agents.config import ConfigError
-from agents.learners.model import check_device
-from agents.runs.directory import Parent, RunDirectory, RunError, branch_path, snapshot_steps
-from agents.runs.keeping import copy_past
-from agents.runs.manifest import DamagedSnapshot, Snapshot, check_snapshot, read_snapshot
-from agents.training.branch_schedules import fork_step, held_schedule
+from agents.runs.directory import RunDirectory, RunError, branch_path, snapshot_steps
+from agents.runs.manifest import DamagedSnapshot, Snapshot, read_snapshot
+from agents.training.branch_schedules import branch_total, held_schedule
+from agents.training.forks import fork_at
 from agents.training.observers import Observer
 from agents.training.workers import RunPool
 from schedules import Schedule
 
 logger = logging.getLogger(__name__)
-
-
-def fork_snapshot(run: RunDirectory, phase: int) -> Snapshot:
-    """The snapshot at which a branch parts from its run: the last before a phase's first update.
-
-    Args:
-        run: The run to be forked.
-        phase: Index of the phase that begins there, one of the effective phases but the first.
-
-    Returns:
-        The snapshot, checked.
-
-    Raises:
-        ConfigError: If the run cannot be forked there.
-        RunError: If the run has not come that far or the snapshot is damaged.
-    """
-    snapshot = read_snapshot(run, fork_step(run, phase))
-    check_snapshot(run, snapshot)
-    return snapshot
 
 
 def create_branch(
@@ -59,28 +38,10 @@ def create_branch(
         ConfigError: If the run cannot be forked there, or its device is not to be found here.
         RunError: If the snapshot is missing or damaged, or the folder cannot be used.
     """
-    check_device(run.config.device)
-    snapshot = fork_snapshot(run, phase)
-    total = run.config.total_timesteps
-    if length == "phase" and phase != run.effective_phases[-1].index:
-        total = run.phase_end_steps[phase]
-        if schedule(total) != schedule(total - 1):
-            # The last update of a run keeps to the rate before its end, so it cannot be the first
-            # of a phase.
-            raise ConfigError(
-                f"phase {phase} of {run.path} is a single update long; use --branch-length end"
-            )
-    config = dataclasses.replace(run.config, schedule=schedule, total_timesteps=total)
-    relative = os.path.relpath(run.path, path)
-    branch = RunDirectory.create(
-        path,
-        config,
-        run.steps_per_update,
-        run.first_update,
-        parent=Parent(relative, snapshot.step, phase, snapshot.state_sha256),
-    )
-    copy_past(run, snapshot, branch)
-    return branch
+    if phase not in run.fork_steps:
+        raise ConfigError(run.why_no_fork(phase))
+    step, total = run.fork_steps[phase], branch_total(run, phase, schedule, length)
+    return fork_at(run, step, {"schedule": schedule, "total_timesteps": total}, path)
 
 
 class HeldBranches(Observer):

@@ -26,7 +26,7 @@ from agents.runs.provenance import processor_changes, version_changes
 from agents.runs.spans import phases_by_reason
 from agents.runs.tables import rewind_table
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import load_snapshot, save_snapshot
+from agents.snapshots.store import load_snapshot, save_snapshot, snapshot_bytes
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.training.isolation import IsolatedObserver, load_observer, named_observers
 from agents.training.observers import Episode, Observer, Observers, Update
@@ -39,7 +39,9 @@ LATE_BOUNDARIES_SHOWN = 5
 logger = logging.getLogger(__name__)
 
 
-def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
+def create_run(
+    config: RunConfig, path: Path, held_branch_length: str | None = None
+) -> RunDirectory:
     """Creates a run that `train_run` can train, after a trial of it that writes nothing.
 
     Logs a warning if a phase will see no update, or a boundary take effect later than planned.
@@ -47,7 +49,7 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
     Args:
         config: What to train.
         path: Folder of the run, new or empty.
-        held_branches: Length of the held branches that belong to the run, if any.
+        held_branch_length: Length of the held branches that belong to the run, if any.
 
     Returns:
         The run.
@@ -59,7 +61,9 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
     for name in config.observers:
         load_observer(name)
     interval, first_update = try_config(config)
-    run = RunDirectory.create(path, config, interval, first_update, held_branches=held_branches)
+    run = RunDirectory.create(
+        path, config, interval, first_update, held_branch_length=held_branch_length
+    )
     for phrase in late_boundaries(run):
         logger.warning("%s", phrase)
     return run
@@ -118,7 +122,8 @@ def train_run(run: RunDirectory, console: Console, observers: Sequence[Observer]
         snapshot, damaged = newest_good_snapshot(run)
         for line in damaged:
             logger.warning("%s; an older one is used", line)
-        if snapshot is not None and snapshot.final:
+        # A fork beyond the end of its run begins with that run's final snapshot.
+        if snapshot is not None and snapshot.final and snapshot.step >= run.config.total_timesteps:
             return
         check_device(run.config.device)
         origin = run if snapshot is None else snapshot
@@ -139,32 +144,41 @@ def train_run(run: RunDirectory, console: Console, observers: Sequence[Observer]
 
 
 def many_snapshots(run: RunDirectory, step: int) -> str | None:
-    """Words what a run with many phases will put on the disk.
+    """Words what a run that keeps many snapshots will put on the disk.
 
     Args:
         run: The run.
         step: How far it has come.
 
     Returns:
-        One line if more than `MANY_SNAPSHOTS` are still to be taken at ends of phases, which are
-        all kept; or else `None`.
+        One line if more than `MANY_SNAPSHOTS` that are kept are still to be taken; or else `None`.
     """
-    ends = [end for end in run.phase_end_steps.values() if end > step]
-    if len(ends) <= MANY_SNAPSHOTS:
+    kept = sorted(end for end in _kept_steps(run) if end > step)
+    if len(kept) <= MANY_SNAPSHOTS:
         return None
     with training_envs(dataclasses.replace(run.config, vec_env="dummy")) as venv:
         learner = build_learner(run.config, venv)
-        size = len(ends) * learner.state_bytes()
+        size = len(kept) * snapshot_bytes(learner)
         if learner.replay is not None:
-            size += ReplayLog(run.replay_path, learner.replay).disk_use(ends)
+            size += ReplayLog(run.replay_path, learner.replay).disk_use(kept)
+    what = "a snapshot at the end of each phase"
+    if (every := run.config.keep_snapshots_every) is not None:
+        what += f" and every {every} steps"
     branches = ""
-    if run.held_branches is not None:
-        branches = f", with those of {len(ends) - 1} held branches"
+    if run.held_branch_length is not None:
+        branches = f", with those of {len(run.fork_steps)} held branches"
         size *= 3  # Each has the one where it was forked and the one at its end.
-    return (
-        f"{run.path} keeps a snapshot at the end of each phase: {len(ends)} are to come, about "
-        f"{size / 1e6:,.0f} MB{branches}"
-    )
+    return f"{run.path} keeps {what}: {len(kept)} are to come, about {size / 1e6:,.0f} MB{branches}"
+
+
+def _kept_steps(run: RunDirectory) -> set[int]:
+    """Steps of all snapshots that a run keeps when it is complete."""
+    ends = set(run.phase_end_steps.values())
+    if (every := run.config.keep_snapshots_every) is None:
+        return ends
+    interval = run.steps_per_update
+    last = -(-run.config.total_timesteps // interval) * interval
+    return ends | {-(-step // interval) * interval for step in range(every, last + 1, every)}
 
 
 def _train(
@@ -263,6 +277,13 @@ class _ExactCallbacks:
     def on_rollout_start(self) -> None:
         if self._to_restore is not None:
             load_snapshot(self._to_restore, self._learner, self._replay_log)
+            parent = self._run.parent
+            if (
+                parent is not None
+                and parent.generator_seed is not None
+                and parent.step == self._to_restore.step
+            ):
+                self._learner.reseed(parent.generator_seed)
             self._updates_told = self._learner.updates
             self._to_restore = None
             return
@@ -276,6 +297,7 @@ class _ExactCallbacks:
         every = self._run.config.snapshot_every
         is_due = step // every > (step - interval) // every
         interrupted = self._stop.signal_number is not None
+        is_due = is_due or self._run.keeps_snapshot_at(step)
         if phase_end is not None or is_due or interrupted:
             self._save(phase_end=phase_end, final=False)
         if self._stop.signal_number is not None:

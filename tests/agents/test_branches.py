@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.cli.flags import TrainArguments, describe_branch
+from agents.cli.flags import TrainArguments, describe_fork
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import Snapshot, read_snapshot
 from agents.training.branches import HeldBranches, create_branch
+from agents.training.forks import fork_at
 from agents.training.loop import create_run, train_run
 from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, small_config
@@ -40,8 +41,8 @@ def trunk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def branch_of(run: RunDirectory, path: Path, **flags: object) -> RunDirectory:
-    phase, _, schedule, length = describe_branch(TrainArguments(branch="", **flags), run)
-    branch = create_branch(run, phase, schedule, length, path)
+    fork = describe_fork(TrainArguments(branch="", **flags), run)
+    branch = fork_at(run, fork.step, fork.changes, path)
     train_run(branch, QUIET)
     return branch
 
@@ -147,9 +148,9 @@ def test_the_flags_of_a_branch_make_its_schedule(
     )
     run = create_run(config, tmp_path / "run")
 
-    _, _, described, _ = describe_branch(TrainArguments(branch="", **flags), run)
+    fork = describe_fork(TrainArguments(branch="", **flags), run)
 
-    assert described.phases(400) == schedule.phases(400)
+    assert fork.changes["schedule"].phases(400) == schedule.phases(400)
 
 
 @pytest.mark.parametrize(
@@ -168,13 +169,13 @@ def test_a_bad_branch_is_refused_in_one_line(
 ) -> None:
     run = create_run(small_config("sac", her=None), tmp_path / "run")
     with pytest.raises(ConfigError, match=complaint) as caught:
-        describe_branch(TrainArguments(branch="", **flags), run)
+        describe_fork(TrainArguments(branch="", **flags), run)
     assert "\n" not in str(caught.value)
 
 
 def test_held_branches_are_trained_from_a_thread_too(tmp_path: Path) -> None:
     config = small_config("ppo", total_timesteps=192)
-    run = create_run(config, tmp_path / "run", held_branches="end")
+    run = create_run(config, tmp_path / "run", held_branch_length="end")
 
     def train() -> None:
         with HeldBranches(run, "end") as branches:
@@ -200,7 +201,7 @@ def test_a_boundary_before_the_first_update_is_no_place_to_fork(
         (2, "no update comes before phase 2"),
     ):
         with pytest.raises(ConfigError, match=f"--at-phase {phase}: .* at 3; {reason}"):
-            describe_branch(TrainArguments(branch="", at_phase=phase, held=True), run)
+            describe_fork(TrainArguments(branch="", at_phase=phase, held=True), run)
         with pytest.raises(ConfigError, match=reason):
             create_branch(run, phase, ConstantSchedule(1e-3), "end", tmp_path / "branch")
     with HeldBranches(run, "phase") as branches:
@@ -211,7 +212,7 @@ def test_a_boundary_before_the_first_update_is_no_place_to_fork(
 def test_a_run_without_an_update_has_no_place_to_fork(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", "sac", STAIRCASE, hyperparameters={"learning_starts": 900})
     with pytest.raises(ConfigError, match="at no phase; no update meets phase 1"):
-        describe_branch(TrainArguments(branch="", at_phase=1, held=True), run)
+        describe_fork(TrainArguments(branch="", at_phase=1, held=True), run)
     with HeldBranches(run, "phase") as branches:
         branches.finish()
     assert not (run.path / "branches").exists()

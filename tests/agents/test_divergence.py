@@ -100,7 +100,7 @@ def test_a_held_branch_that_diverges_is_named_and_the_run_is_not_held_up(
     # One update at the high rate leaves finite numbers, and the branch makes more of them.
     schedule = PiecewiseConstantSchedule((112,), (1e3, 1e-9))
     config = small_config("sac", schedule, total_timesteps=150)
-    run = create_run(config, tmp_path / "run", held_branches="phase")
+    run = create_run(config, tmp_path / "run", held_branch_length="phase")
 
     with HeldBranches(run, "phase") as branches:
         train_run(run, QUIET, [branches])

@@ -40,7 +40,7 @@ OTHERS = st.sampled_from(
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     path = tmp_path_factory.mktemp("runs") / "run"
     parent = Parent("../trunk", 129, 1, "0" * 64)
-    return RunDirectory.create(path, CONFIG, 1, 111, parent=parent, held_branches="phase")
+    return RunDirectory.create(path, CONFIG, 1, 111, parent=parent, held_branch_length="phase")
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -237,3 +237,28 @@ def test_a_replay_that_leads_elsewhere_is_refused():
     env.reset()
     env.step(np.zeros(3, np.float32))
     env.close()
+
+
+def test_a_new_generator_changes_the_next_episodes_alone_and_is_part_of_a_snapshot(case, env):
+    advance(env, 3, 1, 10)
+    start = through_json(env.unwrapped.snapshot())
+    seen = act(env, draw_actions(env, 5, LATER), [])
+    env.reset()
+    next_goal = env.unwrapped.snapshot()["generator"]
+
+    env.unwrapped.restore(start)
+    env.unwrapped.reseed(9)
+    reseeded = through_json(env.unwrapped.snapshot())
+    assert act(env, draw_actions(env, 5, LATER), []) == seen
+    env.reset()
+    assert env.unwrapped.snapshot()["generator"] != next_goal
+    expected = continuation(env, 7)
+
+    other = make(case)
+    other.reset()
+    other.unwrapped.restore(reseeded)
+    act(other, draw_actions(other, 5, LATER), [])
+    other.reset()
+    assert continuation(other, 7) == expected
+    assert "next_generator" not in other.unwrapped.snapshot()
+    other.close()

@@ -176,7 +176,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_a_run_and_its_held_branches_quietly(tmp_path: Path) -> None:
     config = small_config("sac", total_timesteps=1500)
-    run = create_run(config, tmp_path / "run", held_branches="end")
+    run = create_run(config, tmp_path / "run", held_branch_length="end")
     command = [sys.executable, ROOT / "train.py", "--resume", run.path, *QUICKLY]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -195,7 +195,7 @@ def test_ctrl_c_stops_a_run_and_its_held_branches_quietly(tmp_path: Path) -> Non
 
 def test_killed_beside_its_held_branches_a_run_ends_with_the_same_ones(tmp_path: Path) -> None:
     config = small_config("sac", total_timesteps=1500, snapshot_every=100)
-    killed = create_run(config, tmp_path / "killed", held_branches="end")
+    killed = create_run(config, tmp_path / "killed", held_branch_length="end")
     process = start_command("--resume", killed.path, *QUICKLY, cwd=tmp_path)
     branch = killed.path / "branches" / "held-1"
     assert wait_for_rows(process, branch / "metrics.csv", 100)

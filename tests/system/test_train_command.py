@@ -102,7 +102,7 @@ def test_held_branches_are_trained_beside_the_run(config: Path, tmp_path: Path) 
 def test_a_killed_run_with_held_branches_resumes_with_them(config: Path, tmp_path: Path) -> None:
     words = ["--config", str(config), "--held-branches", "--branch-length", "end"]
     assert main([*words, "--output", str(tmp_path / "whole"), *QUICKLY]) == 0
-    run = create_run(small_config("ppo"), tmp_path / "killed", held_branches="end")
+    run = create_run(small_config("ppo"), tmp_path / "killed", held_branch_length="end")
 
     assert main(["--resume", str(run.path), *QUICKLY]) == 0
 

@@ -1,0 +1,180 @@
+"""What forks of a run may change, and whether a run really is the fork that it says it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from agents.algorithms import ALGORITHMS
+from agents.config import ConfigError, RunConfig
+from agents.hyperparameters import HINDSIGHT_ARGUMENTS, SURVIVED_HYPERPARAMETERS
+from agents.runs.directory import Parent, RunDirectory, RunError
+from agents.runs.manifest import read_snapshot
+from schedules import Phase
+
+_CONFIG_KEYS = ("schedule", "total_timesteps")
+GENERATOR_SEED = "seed"
+
+
+def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
+    """The config of a fork: its run's, with some values changed.
+
+    Args:
+        run: The run to be forked.
+        changes: New values by name: `schedule`, `total_timesteps`, `seed` (of the generators from
+            the fork on; the config keeps the run's own), hyperparameters that a snapshot's state
+            survives, or hindsight arguments.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: If a key cannot be changed in a fork, or a value is invalid.
+    """
+    config = run.config
+    hyperparameters, her = dict(config.hyperparameters), dict(config.her or {})
+    top: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key in _CONFIG_KEYS:
+            top[key] = value
+        elif key in SURVIVED_HYPERPARAMETERS:
+            hyperparameters[key] = value
+        elif key in HINDSIGHT_ARGUMENTS and config.her is not None:
+            her[key] = value
+        elif key != GENERATOR_SEED:
+            valid = [*_CONFIG_KEYS, GENERATOR_SEED, *sorted(SURVIVED_HYPERPARAMETERS)]
+            valid += sorted(HINDSIGHT_ARGUMENTS) if config.her is not None else []
+            raise ConfigError(
+                f"a fork cannot change {key}, because a snapshot's state would not fit or the past "
+                f"would not be the same; valid: {', '.join(valid)}"
+            )
+    _check_entropy(config, hyperparameters)
+    return dataclasses.replace(
+        config, hyperparameters=hyperparameters, her=her if config.her is not None else None, **top
+    )
+
+
+def _check_entropy(config: RunConfig, hyperparameters: Mapping[str, Any]) -> None:
+    """A learned entropy coefficient has an optimizer, whose state a fixed one cannot take."""
+    was, becomes = (
+        isinstance(values.get("ent_coef", "auto"), str)
+        for values in (config.hyperparameters, hyperparameters)
+    )
+    if was != becomes and ALGORITHMS[config.algo].off_policy:
+        raise ConfigError(
+            "a fork cannot change ent_coef between a number and auto: only a learned coefficient "
+            "has an optimizer"
+        )
+
+
+def check_past(run: RunDirectory, phases: Sequence[Phase], step: int) -> None:
+    """Checks that a fork's updates up to a step have the rates of its run's.
+
+    Args:
+        run: The run that is forked.
+        phases: Effective phases of the fork.
+        step: Step of the snapshot at which they part.
+
+    Raises:
+        RunError: If they differ.
+    """
+    if rates_until(phases, step) != rates_until(run.effective_phases, step):
+        raise RunError("its schedule is not the parent's before the fork")
+
+
+def stated_parent(trunk: RunDirectory, fork: RunDirectory) -> Parent:
+    """Where a fork says that it parted from a run.
+
+    Args:
+        trunk: The run.
+        fork: The fork.
+
+    Raises:
+        RunError: If it names another run, or none.
+    """
+    parent = fork.parent
+    if parent is None or (fork.path / parent.run).resolve() != trunk.path.resolve():
+        raise RunError("its run.json names another parent")
+    return parent
+
+
+def check_state(trunk: RunDirectory, fork: RunDirectory, parent: Parent) -> None:
+    """Checks that a fork goes on from the very state of its trunk.
+
+    Args:
+        trunk: The run that was forked.
+        fork: The fork.
+        parent: Where the two part.
+
+    Raises:
+        RunError: If the state in one of them is not the one that was noted at the fork.
+    """
+    noted = parent.state_sha256
+    for whose, run in (("parent's", trunk), ("own", fork)):
+        state = read_snapshot(run, parent.step).state_sha256
+        if noted is None:  # an old branch; the two must at least agree
+            noted = state
+        if state != noted:
+            raise RunError(
+                f"its {whose} snapshot at step {parent.step} is not the one it was forked from: "
+                f"its state has the checksum {state[:16]}, not {noted[:16]}"
+            )
+
+
+def differences(trunk: RunDirectory, fork: RunDirectory) -> dict[str, tuple[Any, Any]]:
+    """What a fork changes, beside its schedule and length.
+
+    Args:
+        trunk: The run that was forked.
+        fork: The fork.
+
+    Returns:
+        The values of the fork and of its trunk, by config key, with the key inside where that is a
+        mapping.
+    """
+    own, parents = (
+        {**run.config.to_dict(), "steps_per_update": run.steps_per_update}
+        | {"first_update": run.first_update}
+        for run in (fork, trunk)
+    )
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in own.keys() - {"schedule", "total_timesteps", "observers"}:
+        first, second = own[name], parents[name]
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            found |= {
+                f"{name} {key}": (first.get(key), second.get(key))
+                for key in {**first, **second}
+                if first.get(key) != second.get(key)
+            }
+        elif first != second:
+            found[name] = (first, second)
+    if fork.parent is not None and fork.parent.generator_seed is not None:
+        found["seed of the generators"] = (fork.parent.generator_seed, None)
+    return found
+
+
+def rates_until(phases: Sequence[Phase], step: int) -> list[tuple[int, float]]:
+    """Where the rate of the updates changed up to a step, and to what.
+
+    Args:
+        phases: Effective phases of a run.
+        step: The step.
+    """
+    changes: list[tuple[int, float]] = []
+    for phase in phases:
+        if phase.start <= step and (not changes or changes[-1][1] != phase.learning_rate):
+            changes.append((phase.start, phase.learning_rate))
+    return changes
+
+
+def rates_from(phases: Sequence[Phase], step: int) -> set[float]:
+    """The rates of the updates from a step on.
+
+    Args:
+        phases: Effective phases of a run.
+        step: The step.
+    """
+    later = {left.learning_rate for left, right in pairwise(phases) if right.start > step}
+    return later | {phase.learning_rate for phase in phases[-1:]}
