@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from agents.cli.command_line import parse_arguments, user_errors
-from agents.cli.flags import TrainArguments, check_modes, describe_fork, resolve_config
+from agents.cli.flags import TrainArguments, check_modes
+from agents.cli.resolve import describe_fork, resolve_config
 from agents.runs.directory import (
     RunDirectory,
     branch_path,

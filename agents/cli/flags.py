@@ -1,10 +1,9 @@
-"""The flags of `train.py`, and how they become a config."""
+"""The flags of `train.py`."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,39 +13,18 @@ import tyro
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.choices import unknown_choice
-from agents.config import ConfigError, RunConfig, read_schedule
-from agents.parsing import parse_json, parse_yaml
-from agents.presets import load_preset
-from agents.runs.directory import BRANCH_LENGTHS, RunDirectory
-from agents.training.branch_schedules import (
-    branch_total,
-    decayed_schedule,
-    held_schedule,
-    held_schedule_at,
-)
-from schedules import Schedule, StaircaseSchedule
+from agents.config import DEVICES, VEC_ENVS, ConfigError, RunConfig
+from agents.runs.directory import BRANCH_LENGTHS
+from envs.manipulation import OBSERVATIONS, REWARDS
+from envs.robots.robot import CONTROLS
+from schedules import StaircaseSchedule
 
 SCHEDULE_FLAGS = tuple(field.name for field in dataclasses.fields(StaircaseSchedule))
-CONFIG_FLAGS = (
-    "env",
-    "algo",
-    "seed",
-    "total_timesteps",
-    "n_envs",
-    "vec_env",
-    "reward",
-    "robot",
-    "control",
-    "observation",
-    "env_kwargs",
-    "device",
-    "snapshot_every",
-    "keep_snapshots_every",
-)
 MAXIMUM_EPISODES = 10_000
 
 _preset = tyro.conf.arg(help_behavior_hint="(default: from the preset)")
 _optional = tyro.conf.arg(help_behavior_hint="(optional)")
+_defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
 _off_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if algorithm.off_policy)
 _on_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if not algorithm.off_policy)
 
@@ -54,6 +32,10 @@ _on_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if not alg
 def _choices(meaning: str, names: Iterable[str], default: str) -> Any:  # noqa: ANN401 (tyro's own)
     """Help of a flag that takes one of the names, whatever is registered."""
     return tyro.conf.arg(help=f"{meaning}: {', '.join(names)}.", help_behavior_hint=default)
+
+
+def _default(field: str) -> str:
+    return f"(default: {_defaults[field]})"
 
 
 @dataclass(frozen=True)
@@ -78,7 +60,7 @@ class TrainArguments:
             help_behavior_hint="(default: sac)",
         ),
     ] = None
-    seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: 0)")] = None
+    seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint=_default("seed"))] = None
     """Seed of weights, exploration and training environments."""
     total_timesteps: Annotated[int | None, _preset] = None
     """Environment timesteps to train for, summed over parallel environments."""
@@ -96,21 +78,44 @@ class TrainArguments:
     """Floor below which the rate does not decay."""
     n_envs: Annotated[int | None, _preset] = None
     """Parallel training environments."""
-    vec_env: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: dummy)")] = None
-    """How they are stepped: dummy (in turn) or subproc (a process each)."""
-    reward: Annotated[str | None, _preset] = None
-    """Reward: sparse (0 at success, else -1) or dense (negative distance to the goal)."""
-    robot: Annotated[str | None, _choices("Robot", envs.ROBOTS, "(default: panda)")] = None
-    control: Annotated[str | None, _preset] = None
-    """What actions move: ee (end effector) or joints."""
-    observation: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: state)")] = None
-    """What the agent observes: state (numbers), pixels (a picture and the robot's own numbers) or
-    both."""
+    vec_env: Annotated[
+        str | None,
+        _choices(
+            "How they are stepped, in turn or in a process each", VEC_ENVS, _default("vec_env")
+        ),
+    ] = None
+    reward: Annotated[
+        str | None,
+        _choices(
+            "Reward, 0 at success and else -1, or minus the distance to the goal",
+            REWARDS,
+            "(default: from the preset)",
+        ),
+    ] = None
+    robot: Annotated[str | None, _choices("Robot", envs.ROBOTS, _default("robot"))] = None
+    control: Annotated[
+        str | None,
+        _choices(
+            "What actions move, the end effector or the joints",
+            CONTROLS,
+            "(default: from the preset)",
+        ),
+    ] = None
+    observation: Annotated[
+        str | None,
+        _choices(
+            "What the agent observes, numbers, a picture with the robot's own numbers, or all",
+            OBSERVATIONS,
+            _default("observation"),
+        ),
+    ] = None
     env_kwargs: Annotated[tuple[str, ...] | None, _preset] = None
     """What the task sets, or with a comma draws from in every episode, such as
     object_mass=0.5,2 action_noise=0.1; docs/environments.md lists the names."""
-    device: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: cpu)")] = None
-    """Torch device, cpu or cuda; bit-exactness is promised on cpu."""
+    device: Annotated[
+        str | None,
+        _choices("Torch device; exactness is promised on cpu alone", DEVICES, _default("device")),
+    ] = None
     snapshot_every: Annotated[int | None, _preset] = None
     """Steps between periodic snapshots; each boundary and the end have one anyway."""
     keep_snapshots_every: Annotated[int | None, _optional] = None
@@ -149,6 +154,12 @@ class TrainArguments:
     """Make no video."""
     quiet: bool = False
     """Print nothing but warnings and errors."""
+
+
+CONFIG_FLAGS = tuple(
+    field.name for field in dataclasses.fields(RunConfig) if hasattr(TrainArguments, field.name)
+)
+"""Fields of a config that have flags."""
 
 
 def check_modes(arguments: TrainArguments) -> None:
@@ -194,147 +205,6 @@ def check_modes(arguments: TrainArguments) -> None:
         )
 
 
-def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -> RunConfig:
-    """Builds the config of a run: flags, over the config file, over the preset.
-
-    Args:
-        arguments: The flags.
-        run: The run to resume or fork: its config is the base, and no flag may contradict it.
-
-    Returns:
-        The checked config.
-
-    Raises:
-        ConfigError: If a flag, the file or their combination is invalid.
-    """
-    given = given_flags(arguments, CONFIG_FLAGS)
-    if arguments.env_kwargs is not None:
-        given["env_kwargs"] = read_ranges(arguments.env_kwargs)
-    if run is None and arguments.config is None and arguments.env is None:
-        raise ConfigError(f"--env is missing; valid: {', '.join(sorted(envs.TASKS))}")
-    try:
-        if run is not None:
-            values = run.config.to_dict()
-        elif arguments.config is not None:
-            values = read_config_file(arguments.config)
-        else:
-            values = load_preset(
-                arguments.algo or "sac", str(arguments.env), arguments.observation or "state"
-            )
-        values.update(given)
-        if run is None and isinstance(values.get("training_env_kwargs"), Mapping):
-            # A flag goes over what a preset or a file says for training alone.
-            values["training_env_kwargs"] = {
-                name: value
-                for name, value in values["training_env_kwargs"].items()
-                if name not in given.get("env_kwargs", ())
-            }
-        if "schedule" in values:
-            values["schedule"] = changed_schedule(values["schedule"], arguments)
-        config = RunConfig.from_dict(values)
-    except ConfigError as error:
-        raise ConfigError(_name_flags(str(error), given)) from error
-    if run is not None and config != run.config:
-        old, new = ({**c.to_dict(), **c.schedule.to_dict()} for c in (run.config, config))
-        name = next(n for n in (*CONFIG_FLAGS, *SCHEDULE_FLAGS) if old.get(n) != new.get(n))
-        raise ConfigError(
-            f"{flag(name)} {new[name]} contradicts {run.path}, which has {old.get(name)}"
-        )
-    return config
-
-
-@dataclass(frozen=True)
-class Fork:
-    """How a run shall be forked.
-
-    Attributes:
-        step: Step of the snapshot from which the fork goes its own way.
-        changes: What `agents.training.forks.fork_at` takes.
-        name: Tells the fork from others of the run.
-    """
-
-    step: int
-    changes: Mapping[str, Any]
-    name: str
-
-
-def describe_fork(arguments: TrainArguments, run: RunDirectory) -> Fork:
-    """Reads from the flags how a run shall be forked.
-
-    Args:
-        arguments: The flags, after `check_modes`.
-        run: The run to be forked.
-
-    Returns:
-        Where it parts from the run, and what changes there.
-
-    Raises:
-        ConfigError: If the run has no such phase or a flag is invalid or contradicts the run.
-        RunError: If the run has not come that far.
-    """
-    staircase = given_flags(arguments, SCHEDULE_FLAGS)
-    if arguments.held and staircase:
-        raise ConfigError(f"--held and {flag(next(iter(staircase)))} do not go together")
-    without_changes: dict[str, Any] = dict.fromkeys(SCHEDULE_FLAGS)
-    resolve_config(dataclasses.replace(arguments, **without_changes), run)
-    settings = read_settings(arguments.set or ())
-    schedule = run.config.schedule
-    try:
-        if arguments.at_step is not None:
-            step, where = arguments.at_step, f"at-{arguments.at_step}"
-            boundary = step + run.steps_per_update
-            phase = run.phase_at(boundary).index
-            if arguments.held:
-                schedule = held_schedule_at(run, step)
-        else:
-            asked = arguments.at_phase
-            if asked is None or asked not in run.fork_steps:
-                raise ConfigError(f"--at-phase {asked}: {run.why_no_fork(asked)}")
-            phase, where = asked, str(asked)
-            step, boundary = run.fork_steps[phase], run.phases[phase].start
-            if arguments.held:
-                schedule = held_schedule(run, phase)
-        if staircase:
-            schedule = decayed_schedule(run, boundary, staircase)
-    except ConfigError as error:
-        raise ConfigError(_name_flags(str(error), staircase)) from error
-    length = arguments.branch_length or ("phase" if arguments.held else "end")
-    changes = {
-        "schedule": schedule,
-        "total_timesteps": branch_total(run, phase, schedule, length),
-        **settings,
-    }
-    words = ["held"] if arguments.held else []
-    words += [f"{key}-{value:g}" for key, value in staircase.items()]
-    words += [f"{key}-{value}" for key, value in settings.items()]
-    name = re.sub(r"[^\w.+-]+|_", "-", "-".join(words or ["control"]))
-    return Fork(step, changes, f"{name}-{where}")
-
-
-def read_settings(words: Sequence[str]) -> dict[str, Any]:
-    """Reads the values of `--set`.
-
-    Args:
-        words: Each a name, an equals sign and a value as in YAML.
-
-    Returns:
-        The values by name.
-
-    Raises:
-        ConfigError: If a word is of another form.
-    """
-    settings: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name or not equals or name in settings:
-            raise ConfigError(f"--set takes each name once, as name=value, got {word!r}")
-        try:
-            settings[name] = parse_yaml(value)
-        except ValueError as error:
-            raise ConfigError(f"--set {word}: {error}") from error
-    return settings
-
-
 def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, Any]:
     """The flags that were given, by field name.
 
@@ -345,94 +215,6 @@ def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, 
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
-def read_ranges(words: Sequence[str]) -> dict[str, float | list[float]]:
-    """Reads the values of `--env-kwargs`.
-
-    Args:
-        words: Each a name, an equals sign and a number, or two with a comma between.
-
-    Returns:
-        Numbers and pairs by name.
-
-    Raises:
-        ConfigError: If a word is of another form.
-    """
-    ranges: dict[str, float | list[float]] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        try:
-            numbers = [_read_number(number) for number in value.split(",")]
-        except ValueError:
-            numbers = []
-        if name in ranges or not numbers:
-            raise ConfigError(
-                f"--env-kwargs takes each name once, as name=number or name=low,high, got {word!r}"
-            )
-        ranges[name] = numbers[0] if len(numbers) == 1 else numbers
-    return ranges
-
-
-def _read_number(text: str) -> float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
-def changed_schedule(schedule: Schedule | Mapping[str, Any], arguments: TrainArguments) -> Schedule:
-    """Puts the staircase flags into a schedule.
-
-    Args:
-        schedule: A schedule or its dictionary.
-        arguments: The flags.
-
-    Returns:
-        The schedule, the same where no staircase flag was given.
-
-    Raises:
-        ConfigError: If a value is invalid or the schedule is no staircase.
-    """
-    if not isinstance(schedule, Schedule):
-        schedule = read_schedule(schedule)
-    given = given_flags(arguments, SCHEDULE_FLAGS)
-    if not given:
-        return schedule
-    if not isinstance(schedule, StaircaseSchedule):
-        flags = ", ".join(flag(name) for name in given)
-        raise ConfigError(f"{flags}: the config's schedule is no staircase but {schedule!r}")
-    try:
-        return dataclasses.replace(schedule, **given)
-    except ValueError as error:
-        raise ConfigError(_name_flags(str(error), given)) from error
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """Reads a config from YAML or JSON, by itself or inside a `run.json`.
-
-    Args:
-        path: The file; JSON if its name ends in `.json`.
-
-    Returns:
-        Fields of a `RunConfig` by name.
-
-    Raises:
-        ConfigError: If it cannot be read or is no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
-    except OSError as error:
-        raise ConfigError(f"--config {path}: {error.strerror}") from error
-    except ValueError as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        raise ConfigError(f"--config {path} is not {kind}: {error}") from error
-    if isinstance(data, Mapping) and "format_version" in data:
-        data = data.get("config")
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"--config {path} must hold keys and values, such as `env: reach`")
-    return dict(data)
-
-
 def flag(name: str) -> str:
     """The flag of a field.
 
@@ -440,11 +222,3 @@ def flag(name: str) -> str:
         name: Field of `TrainArguments`.
     """
     return "--" + name.replace("_", "-")
-
-
-def _name_flags(message: str, given: Mapping[str, Any]) -> str:
-    """Calls what is wrong by the flag that was given."""
-    # The whole name, and where it is what the message is about.
-    for name in given:
-        message = re.sub(rf"(?<![\w-]){name}(?= |: |\.)", flag(name), message)
-    return message

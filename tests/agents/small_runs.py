@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents import RunConfig
+from agents import ALGORITHMS, RunConfig
 from agents.training.observers import Observer
 from schedules import Schedule, StaircaseSchedule
 
@@ -25,7 +25,7 @@ def small_config(algo: str, schedule: Schedule = STAIRCASE, **changes: Any) -> R
 
     `hyperparameters` in the changes are laid over the algorithm's small ones.
     """
-    on_policy = algo in ("ppo", "a2c", "trpo")
+    on_policy = not ALGORITHMS[algo].off_policy
     hyperparameters = dict(ON_POLICY if on_policy else OFF_POLICY)
     if algo in ("ppo", "trpo"):
         hyperparameters["batch_size"] = 32

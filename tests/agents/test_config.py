@@ -17,7 +17,8 @@ from rich.console import Console
 
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, RunDirectory, load_preset
-from agents.cli.flags import TrainArguments, resolve_config
+from agents.cli.flags import TrainArguments
+from agents.cli.resolve import resolve_config
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
 from agents.learners.environments import env_arguments, make_env, make_training_envs
 from agents.learners.model import build_model, optimizers

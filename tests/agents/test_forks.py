@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from agents import ConfigError, RunDirectory, RunError
-from agents.cli.flags import TrainArguments, check_modes, describe_fork
+from agents.cli.flags import TrainArguments, check_modes
+from agents.cli.resolve import describe_fork
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import read_snapshot
 from agents.training.forks import fork_at
