@@ -220,6 +220,45 @@ class RunDirectory:
         return self.path / "videos"
 
     @classmethod
+    def plan(
+        cls,
+        path: Path,
+        config: RunConfig,
+        steps_per_update: int,
+        first_update: int,
+        parent: Parent | None = None,
+        held_branch_length: str | None = None,
+    ) -> RunDirectory:
+        """Describes a run that is not on disk; it notes neither time nor versions.
+
+        Args:
+            path: Its folder.
+            config: What will be trained.
+            steps_per_update: Environment timesteps between two readings of the rate.
+            first_update: Step of the first update, after the warm-up; it may lie beyond the end.
+            parent: Where the run is forked from.
+            held_branch_length: Length of the held branches that belong to the run.
+
+        Returns:
+            The run.
+        """
+        phases = config.schedule.phases(config.total_timesteps)
+        return cls(
+            path=path,
+            config=config,
+            phases=phases,
+            effective_phases=effective_phases(phases, steps_per_update, first_update),
+            steps_per_update=steps_per_update,
+            first_update=first_update,
+            parent=parent,
+            held_branch_length=held_branch_length,
+            created="",
+            versions={},
+            git_revision=None,
+            processor={},
+        )
+
+    @classmethod
     def create(
         cls,
         path: Path,
@@ -248,27 +287,20 @@ class RunDirectory:
         check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            phases = config.schedule.phases(config.total_timesteps)
-            run = cls(
-                path=path,
-                config=config,
-                phases=phases,
-                effective_phases=effective_phases(phases, steps_per_update, first_update),
-                steps_per_update=steps_per_update,
-                first_update=first_update,
-                parent=parent,
-                held_branch_length=held_branch_length,
+            run = dataclasses.replace(
+                cls.plan(path, config, steps_per_update, first_update, parent, held_branch_length),
                 created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
                 versions=installed_versions(),
                 git_revision=git_revision(),
                 processor=processor(),
             )
-            write_atomically(path / "run.json", run._to_json())
+            write_atomically(path / "run.json", run.to_json())
         except OSError as error:
             raise RunError(f"cannot create the run in {path}: {error.strerror}") from error
         return run
 
-    def _to_json(self) -> bytes:
+    def to_json(self) -> bytes:
+        """The content of `run.json`."""
         data = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -40,6 +41,22 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def link_or_copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Gives a file that is never rewritten another name, so that both share the disk if they can.
+
+    Args:
+        source: The file.
+        target: Its other name, on the same disk or another.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def sync_directory(path: Path) -> None:

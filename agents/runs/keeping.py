@@ -7,6 +7,7 @@ from collections import Counter, deque
 from pathlib import Path
 
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
+from agents.runs.files import link_or_copy
 from agents.runs.manifest import DamagedSnapshot, Snapshot, read_snapshot, replay_chunks
 from agents.runs.tables import rewind_table
 
@@ -31,23 +32,15 @@ def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> Non
         if snapshot.replay is not None:
             other.replay_path.mkdir()
             for name in replay_chunks(snapshot):
-                _link_or_copy(run.replay_path / name, other.replay_path / name)
+                link_or_copy(run.replay_path / name, other.replay_path / name)
         other.snapshots_path.mkdir()
         temporary = other.snapshots_path / f".{snapshot.step}.tmp"
-        shutil.copytree(snapshot.path, temporary)
+        shutil.copytree(snapshot.path, temporary, copy_function=link_or_copy)
         temporary.rename(other.snapshots_path / str(snapshot.step))
     except OSError as error:
         raise RunError(
             f"cannot copy {snapshot.path} to {other.path}: {error.strerror or error}"
         ) from error
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Puts a replay chunk into another run; as none is ever rewritten, both may share the disk."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 class Pruning:

@@ -26,6 +26,21 @@ _LEAST_MEMORY = 600 * 2**20
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What became of a run in training.
+
+    Attributes:
+        path: Its folder.
+        kind: `"complete"`, `"diverged"` or `"failed"`.
+        message: Why it is not complete, in one line; or else empty.
+    """
+
+    path: Path
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
 class _Worker:
     process: SpawnProcess
     run: RunDirectory
@@ -51,6 +66,7 @@ class RunPool:
         self.processes = processes or len(os.sched_getaffinity(0))
         self.diverged: dict[Path, str] = {}
         self._failed: dict[Path, str] = {}
+        self._ended: list[Outcome] = []
         self._waiting: deque[RunDirectory] = deque()
         self._workers: dict[int, _Worker] = {}
         self._most_memory = _LEAST_MEMORY
@@ -84,11 +100,26 @@ class RunPool:
         """
         self._start()
         while self._workers:
-            wait(list(self._workers))
-            self._start()
+            self.wait()
         if self._failed:
             reasons = "; ".join(f"{path}: {reason}" for path, reason in self._failed.items())
             raise RunError(f"could not train {reasons}")
+
+    def wait(self, timeout_s: float | None = None) -> list[Outcome]:
+        """Waits until a run has ended, in whatever way.
+
+        Args:
+            timeout_s: How long to wait at most, in seconds; without limit if `None`.
+
+        Returns:
+            What became of the runs that have ended since the last call; nothing after the time is
+            up, or if no run is in training.
+        """
+        if self._workers and not self._ended:
+            wait(list(self._workers), timeout_s)
+        self._start()
+        ended, self._ended = self._ended, []
+        return ended
 
     def _start(self) -> None:
         for sentinel, worker in list(self._workers.items()):
@@ -122,6 +153,7 @@ class RunPool:
             name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             kind, message = "failed", f"its process ended without a word ({name})"
         worker.outcome.close()
+        self._ended.append(Outcome(worker.run.path, kind, message))
         if kind == "diverged":
             self.diverged[worker.run.path] = message
         elif kind == "failed":

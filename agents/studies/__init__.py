@@ -1,0 +1,1 @@
+"""Many runs as one plan: arms and seeds, trained as a tree that shares every common beginning."""
