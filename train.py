@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from agents.cli.command_line import parse_arguments, user_errors
-from agents.cli.flags import TrainArguments, check_modes
-from agents.cli.resolve import describe_fork, resolve_config
+from agents.cli.flags import TrainArguments, check_modes, is_study
+from agents.cli.resolve import check_same_config, describe_fork, resolve_config, resolve_study
 from agents.runs.directory import (
     RunDirectory,
     branch_path,
     check_free,
     find_run,
+    is_complete,
     new_run_path,
     require_snapshot,
 )
@@ -36,6 +37,8 @@ def main(args: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="train.py: warning: %(message)s")
     with user_errors("train.py"):
         check_modes(arguments)
+        if is_study(arguments):
+            return conduct_study(arguments, console)
         run = choose_run(arguments)
         # Imported late: SB3 takes seconds, and mistakes are answered before.
         from agents.training.interruption import TrainingInterrupted
@@ -50,6 +53,22 @@ def main(args: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"stopped; to go on: python train.py --resume {run.path}\n")
             return 130
     return 0
+
+
+def conduct_study(arguments: TrainArguments, console: Console) -> int:
+    """Plans the study that the flags ask for, and trains it."""
+    study = resolve_study(arguments)
+    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    from agents.studies.command import conduct_or_describe
+
+    return conduct_or_describe(
+        study,
+        console,
+        arguments.processes,
+        part=arguments.part,
+        dry_run=arguments.dry_run,
+        slurm=arguments.slurm,
+    )
 
 
 def choose_run(arguments: TrainArguments) -> RunDirectory:
@@ -70,6 +89,10 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
         return fork_at(trunk, fork.step, fork.changes, path)
     config = resolve_config(arguments)
     path = arguments.output or new_run_path(config)
+    if arguments.or_resume and (path / "run.json").exists():
+        run = RunDirectory.open(path)
+        check_same_config(run, config)
+        return run
     check_free(path)
     from agents.training.loop import create_run
 
@@ -83,6 +106,8 @@ def train(run: RunDirectory, console: Console) -> None:
     from agents.training.loop import train_run
 
     console.print(f"run {run.path}: {run.config.algo} on {run.config.env}, {run.config.schedule!r}")
+    if is_complete(run):
+        console.print(f"run {run.path} is complete already")
     if run.held_branch_length is None:
         train_run(run, console)
         return

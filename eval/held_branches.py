@@ -60,6 +60,8 @@ def held_branches(
             continue
         try:
             branch = RunDirectory.open(folder / name)
+            if branch.parent is not None and branch.parent.generator_seed is not None:
+                continue  # a placebo fork
             phase = _held_phase(trunk, branch)
             if phase is None:
                 continue

@@ -148,6 +148,25 @@ class TrainArguments:
         tyro.conf.arg(help_behavior_hint="(default: phase if the rate is held, else end)"),
     ] = None
     """How far a branch goes: phase (to the next boundary) or end."""
+    seeds: Annotated[
+        str | None, tyro.conf.arg(help_behavior_hint="(default: the one of --seed)")
+    ] = None
+    """Seeds of a study, such as 0-5 or 0,3,7-9: each is trained, and what they share once."""
+    study: Annotated[Path | None, _optional] = None
+    """YAML or JSON file with a study (a base config, seeds and axes: docs/studies.md), or a study's
+    folder, to go on with it."""
+    dry_run: bool = False
+    """Of a study, print the plan and what it costs, and train nothing."""
+    processes: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: one a core)")] = (
+        None
+    )
+    """How many runs of a study are trained at once."""
+    part: Annotated[int | None, _optional] = None
+    """Train only this part (0, 1, ...) of a study: all that comes from one beginning."""
+    slurm: bool = False
+    """Train nothing, but write a Slurm array script with a task for each part of the study."""
+    or_resume: bool = False
+    """With --output: go on with the run that is there, if there is one; a complete one is left."""
     episodes: int = 100
     """Evaluation episodes that the agent of each phase plays."""
     no_video: bool = False
@@ -176,6 +195,25 @@ def check_modes(arguments: TrainArguments) -> None:
     ]
     if len(modes) > 1:
         raise ConfigError(f"{flag(modes[0])} and {flag(modes[1])} do not go together")
+    if arguments.study is not None and (modes or arguments.seeds is not None):
+        other = modes[0] if modes else "seeds"
+        raise ConfigError(f"--study and {flag(other)} do not go together")
+    if not is_study(arguments):
+        for name in ("dry_run", "processes", "part", "slurm"):
+            if getattr(arguments, name) not in (None, False):
+                raise ConfigError(f"{flag(name)} needs --seeds or --study")
+    elif arguments.processes is not None and arguments.processes < 1:
+        raise ConfigError(f"--processes must be at least 1, got {arguments.processes}")
+    if arguments.seeds is not None:
+        for name in ("seed", "resume", "branch", "output", "or_resume"):
+            if getattr(arguments, name) not in (None, False):
+                raise ConfigError(f"--seeds and {flag(name)} do not go together")
+    if arguments.study is not None:
+        for name in ("output", "held_branches", "branch_length", "or_resume", *CONFIG_FLAGS):
+            if getattr(arguments, name) not in (None, False):
+                raise ConfigError(f"--study and {flag(name)} do not go together")
+    if arguments.or_resume and (arguments.output is None or {"resume", "branch"} & set(modes)):
+        raise ConfigError("--or-resume needs --output, and neither --resume nor --branch")
     forbidden: dict[str, tuple[str, ...]] = {
         "resume": ("output", "held_branches", "branch_length"),
         "branch": ("held_branches",),
@@ -203,6 +241,15 @@ def check_modes(arguments: TrainArguments) -> None:
         raise ConfigError(
             unknown_choice("--branch-length", arguments.branch_length, BRANCH_LENGTHS)
         )
+
+
+def is_study(arguments: TrainArguments) -> bool:
+    """Whether the flags ask for a study rather than for a run.
+
+    Args:
+        arguments: The flags.
+    """
+    return arguments.study is not None or arguments.seeds is not None
 
 
 def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from agents.config import ConfigError, RunConfig, read_schedule
 from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
 from agents.runs.directory import RunDirectory
+from agents.runs.manifest import canonical_json
+from agents.studies.study import Study, read_seeds
 from agents.training.branch_schedules import (
     branch_total,
     decayed_schedule,
@@ -71,6 +74,24 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
             f"{flag(name)} {new[name]} contradicts {run.path}, which has {old.get(name)}"
         )
     return config
+
+
+def check_same_config(run: RunDirectory, config: RunConfig) -> None:
+    """Refuses to go on with a run that was created otherwise than the flags say.
+
+    Args:
+        run: The run.
+        config: What the flags come to.
+
+    Raises:
+        ConfigError: If the two differ.
+    """
+    old, new = run.config.to_dict(), config.to_dict()
+    for name in new:
+        if old[name] != new[name]:
+            raise ConfigError(
+                f"{run.path} is there already, with {name} {old[name]!r} instead of {new[name]!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -238,18 +259,34 @@ def read_config_file(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: If it cannot be read or is no mapping.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
-    except OSError as error:
-        raise ConfigError(f"--config {path}: {error.strerror}") from error
-    except ValueError as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        raise ConfigError(f"--config {path} is not {kind}: {error}") from error
+    data: object = read_mapping(path, "--config")
     if isinstance(data, Mapping) and "format_version" in data:
         data = data.get("config")
     if not isinstance(data, Mapping):
         raise ConfigError(f"--config {path} must hold keys and values, such as `env: reach`")
+    return dict(data)
+
+
+def read_mapping(path: Path, flag: str) -> dict[str, Any]:
+    """Reads keys and values from YAML or JSON.
+
+    Args:
+        path: The file; JSON if its name ends in `.json`.
+        flag: The flag that named the file, for messages.
+
+    Raises:
+        ConfigError: If it cannot be read or is no mapping.
+    """
+    kind = "JSON" if path.suffix == ".json" else "YAML"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        data = parse_json(text) if kind == "JSON" else parse_yaml(text)
+    except OSError as error:
+        raise ConfigError(f"{flag} {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{flag} {path} is not {kind}: {error}") from error
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{flag} {path} must hold keys and values, such as `env: reach`")
     return dict(data)
 
 
@@ -259,3 +296,37 @@ def _name_flags(message: str, given: Mapping[str, Any]) -> str:
     for name in given:
         message = re.sub(rf"(?<![\w-]){name}(?= |: |\.)", flag(name), message)
     return message
+
+
+def resolve_study(arguments: TrainArguments) -> Study:
+    """Builds the study that the flags ask for.
+
+    Args:
+        arguments: The flags, after `check_modes`.
+
+    Returns:
+        That of `--study`; or else the run of the other flags with each of `--seeds`, under a name
+        that the same flags give again.
+
+    Raises:
+        ConfigError: If a flag, the file or a value in it is invalid.
+    """
+    if arguments.study is not None:
+        file = arguments.study
+        if file.is_dir():
+            file = file / "study.json"
+        data = read_mapping(file, "--study")
+        if "format_version" in data:
+            return Study.from_dict(data.get("study"))
+        return Study.from_dict({"name": file.stem, **data})
+    config = resolve_config(arguments)
+    base = config.to_dict()
+    del base["seed"]
+    held = (arguments.branch_length or "phase") if arguments.held_branches else None
+    digest = hashlib.sha256(canonical_json([base, held])).hexdigest()
+    return Study(
+        name=f"{config.env}-{config.algo}-{digest[:8]}",
+        base=base,
+        seeds=read_seeds(arguments.seeds or ""),
+        held_branches=held,
+    )

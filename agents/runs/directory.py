@@ -482,6 +482,15 @@ def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
     return tuple(sorted(int(p.name) for p in run.snapshots_path.iterdir() if p.name.isdecimal()))
 
 
+def is_complete(run: RunDirectory) -> bool:
+    """Whether a run has its last snapshot.
+
+    Args:
+        run: The run.
+    """
+    return max(snapshot_steps(run), default=0) >= run.config.total_timesteps
+
+
 def require_snapshot(run: RunDirectory, step: int) -> None:
     """Checks that a run has a snapshot at a step.
 

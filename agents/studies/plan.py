@@ -54,6 +54,19 @@ class Plan:
         """Environment timesteps of all segments."""
         return sum(segment.steps for segment in self.tree.segments)
 
+    def parts(self) -> tuple[Plan, ...]:
+        """The plan in parts that share no segment, so that each can be trained by itself."""
+        parts: dict[str, list[PlannedRun]] = {}
+        for planned in self.runs:
+            at = self.tree.last[planned.line.key]
+            while at.parent is not None:
+                at = at.parent
+            parts.setdefault(at.key, []).append(planned)
+        return tuple(
+            Plan(self.study, tuple(runs), grow([planned.line for planned in runs]))
+            for runs in parts.values()
+        )
+
     @property
     def scratch_steps(self) -> int:
         """Environment timesteps that the same runs would take if each was trained from scratch."""
@@ -112,7 +125,7 @@ def _runs_of(
         branches: list[tuple[str, int | None]] = [(f"held-{phase}", None)]
         branches += [
             (f"placebo-{phase}-{number}", _placebo_seed(config, step, number))
-            for number in range(study.placebos)
+            for number in range(study.placebos or 0)
         ]
         for name, generator_seed in branches:
             where = path / "branches" / name

@@ -54,7 +54,8 @@ class Study:
         held_branches: How far the branches go that hold the rate at each boundary, `"phase"` or
             `"end"`; `None` trains none.
         placebos: Forks at each boundary that hold the rate too, with all generators reseeded; their
-            spread is the noise floor of the decay effects. Only with held branches.
+            spread is the noise floor of the decay effects. `None` is 2 with held branches, and 0
+            without.
         phases: How many phases are trained; `None` trains all. With 1, the constant-rate phase
             alone, which is all that an axis over initial rates needs.
 
@@ -67,7 +68,7 @@ class Study:
     seeds: Sequence[int]
     axes: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     held_branches: str | None = None
-    placebos: int = 0
+    placebos: int | None = None
     phases: int | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +97,8 @@ class Study:
         if self.held_branches not in (None, *BRANCH_LENGTHS):
             choices = ("null", *BRANCH_LENGTHS)
             raise ConfigError(unknown_choice("study held_branches", self.held_branches, choices))
+        if self.placebos is None:
+            object.__setattr__(self, "placebos", PLACEBOS if self.held_branches else 0)
         if type(self.placebos) is not int or not 0 <= self.placebos <= MAXIMUM_PLACEBOS:
             raise ConfigError(
                 f"study placebos must be an integer from 0 to {MAXIMUM_PLACEBOS}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -26,7 +25,8 @@ from agents.runs.provenance import processor_changes, version_changes
 from agents.runs.spans import phases_by_reason
 from agents.runs.tables import rewind_table
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import load_snapshot, save_snapshot, snapshot_bytes
+from agents.snapshots.store import load_snapshot, save_snapshot
+from agents.training.disk_use import kept_bytes
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.training.isolation import IsolatedObserver, load_observer, named_observers
 from agents.training.observers import Episode, Observer, Observers, Update
@@ -156,11 +156,7 @@ def many_snapshots(run: RunDirectory, step: int) -> str | None:
     kept = sorted(end for end in _kept_steps(run) if end > step)
     if len(kept) <= MANY_SNAPSHOTS:
         return None
-    with training_envs(dataclasses.replace(run.config, vec_env="dummy")) as venv:
-        learner = build_learner(run.config, venv)
-        size = len(kept) * snapshot_bytes(learner)
-        if learner.replay is not None:
-            size += ReplayLog(run.replay_path, learner.replay).disk_use(kept)
+    size = kept_bytes(run.config, kept)
     what = "a snapshot at the end of each phase"
     if (every := run.config.keep_snapshots_every) is not None:
         what += f" and every {every} steps"
