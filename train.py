@@ -66,6 +66,7 @@ def conduct_study(arguments: TrainArguments, console: Console) -> int:
         console,
         arguments.processes,
         part=arguments.part,
+        cluster=arguments.cluster,
         dry_run=arguments.dry_run,
         slurm=arguments.slurm,
     )

@@ -163,6 +163,8 @@ class TrainArguments:
     """How many runs of a study are trained at once."""
     part: Annotated[int | None, _optional] = None
     """Train only this part (0, 1, ...) of a study: all that comes from one beginning."""
+    cluster: Annotated[str | None, _optional] = None
+    """Train a study on a Ray cluster: auto, or its address."""
     slurm: bool = False
     """Train nothing, but write a Slurm array script with a task for each part of the study."""
     or_resume: bool = False
@@ -199,9 +201,11 @@ def check_modes(arguments: TrainArguments) -> None:
         other = modes[0] if modes else "seeds"
         raise ConfigError(f"--study and {flag(other)} do not go together")
     if not is_study(arguments):
-        for name in ("dry_run", "processes", "part", "slurm"):
+        for name in ("dry_run", "processes", "part", "cluster", "slurm"):
             if getattr(arguments, name) not in (None, False):
                 raise ConfigError(f"{flag(name)} needs --seeds or --study")
+    elif arguments.cluster is not None and arguments.processes is not None:
+        raise ConfigError("--cluster and --processes do not go together: Ray knows its cores")
     elif arguments.processes is not None and arguments.processes < 1:
         raise ConfigError(f"--processes must be at least 1, got {arguments.processes}")
     if arguments.seeds is not None:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
 
 from agents.runs.directory import RunDirectory, RunError
 
 _HOLDING = threading.Lock()
+_SIGN_OF_LIFE_S = 20.0
+_DEAD_AFTER_S = 6 * _SIGN_OF_LIFE_S
+
+
+class RunLocked(RunError):
+    """Another process is training the run."""
 
 
 @contextmanager
 def locked(run: RunDirectory) -> Iterator[None]:
     """Holds a run for this process while the block runs.
 
-    The kernel gives the lock up when its holder ends in whatever way, so a crash blocks nobody.
+    The kernel gives the lock up when its holder ends in whatever way, so a crash blocks nobody. On
+    a disk that several machines share, the lock of a machine that is gone may remain: so the holder
+    gives a sign of life now and then, and a lock of another machine without one for two minutes is
+    taken over.
+
     Within a process only one run is held: two threads that train would draw from the same random
     generators, and neither run could be repeated.
 
@@ -24,8 +39,8 @@ def locked(run: RunDirectory) -> Iterator[None]:
         run: The run.
 
     Raises:
-        RunError: If another process holds it, this one holds a run already, or the folder cannot
-            be written.
+        RunLocked: If another process holds it.
+        RunError: If this process holds a run already, or the folder cannot be written.
     """
     if not _HOLDING.acquire(blocking=False):
         raise RunError(f"this process already trains a run: train {run.path} in one of its own")
@@ -38,13 +53,66 @@ def locked(run: RunDirectory) -> Iterator[None]:
 
 @contextmanager
 def _locked_file(run: RunDirectory) -> Iterator[None]:
+    path = run.path / "lock"
     try:
-        file = (run.path / "lock").open("ab")
+        file = _open_locked(path)
+        if file is None and _is_of_a_dead_machine(path):
+            path.unlink(missing_ok=True)
+            file = _open_locked(path)
+        if file is None:
+            raise RunLocked(f"another process is training {run.path}{_holder(path)}")
+        file.truncate(0)
+        file.write(f"{socket.gethostname()} {os.getpid()}\n".encode())
+        file.flush()
     except OSError as error:
         raise RunError(f"cannot write in {run.path}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process is training {run.path}") from None
+    with file, _signs_of_life(path):
         yield
+
+
+def _open_locked(path: Path) -> BinaryIO | None:
+    """Opens a file that this process alone has locked; `None` if another one has."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _is_of_a_dead_machine(path: Path) -> bool:
+    host = _words(path)[:1]
+    if not host or host == [socket.gethostname()]:
+        return False  # of this machine, the kernel knows better
+    return time.time() - path.stat().st_mtime > _DEAD_AFTER_S
+
+
+def _holder(path: Path) -> str:
+    words = _words(path)
+    return f" (process {words[1]} on {words[0]})" if len(words) == 2 else ""
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return []
+
+
+@contextmanager
+def _signs_of_life(path: Path) -> Iterator[None]:
+    over = threading.Event()
+
+    def live() -> None:
+        while not over.wait(_SIGN_OF_LIFE_S):
+            with suppress(OSError):
+                os.utime(path)
+
+    thread = threading.Thread(target=live, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

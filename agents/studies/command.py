@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from agents.config import ConfigError
+from agents.studies.cluster import RayCluster
 from agents.studies.conduct import (
     check_study,
     conduct,
@@ -33,6 +33,7 @@ def conduct_or_describe(
     processes: int | None = None,
     *,
     part: int | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     slurm: bool = False,
 ) -> int:
@@ -43,6 +44,7 @@ def conduct_or_describe(
         console: Where plan and progress are shown.
         processes: How many runs train at once; as many as there are cores if `None`.
         part: Which part of the study alone is trained; `None` for all.
+        cluster: Address of a Ray cluster that trains it, or `"auto"`; `None` for this machine.
         dry_run: Whether to stop after the plan.
         slurm: Whether to write a script for Slurm and train nothing.
 
@@ -73,9 +75,9 @@ def conduct_or_describe(
         script = write_slurm_script(folder, len(parts))
         console.print(f"slurm  sbatch {script} trains {len(parts)} parts")
         return 0
-    workers = processes or len(os.sched_getaffinity(0))
+    dispatcher = RunPool(processes) if cluster is None else RayCluster(cluster)
     try:
-        result = conduct(plan, folder, store, RunPool(workers), console)
+        result = conduct(plan, folder, store, dispatcher, console)
     except (TrainingInterrupted, KeyboardInterrupt) as interruption:
         number = getattr(interruption, "signal_number", 2)
         sys.stderr.write("the study was stopped; the same command goes on with it\n")

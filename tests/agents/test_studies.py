@@ -120,7 +120,7 @@ def test_a_study_with_another_plan_of_the_same_name_is_refused(root: Path) -> No
     folder = study_folder(study(), root)
     fewer = make_plan(study(axes={"decay_rate": [0.5]}))
     with pytest.raises(
-        ConfigError, match="has another plan, with the run .*held-1 that this one lacks"
+        ConfigError, match=r"has another plan, with the run .*held-1 that this one lacks"
     ):
         check_study(fewer, folder)
     otherwise = make_plan(

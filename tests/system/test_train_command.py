@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -280,7 +282,10 @@ def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
     with locked(run):
         refused = run_command("--resume", run.path, cwd=tmp_path)
     assert refused.returncode == 1
-    assert refused.stderr == f"train.py: another process is training {run.path}\n"
+    assert refused.stderr == (
+        f"train.py: another process is training {run.path} "
+        f"(process {os.getpid()} on {socket.gethostname()})\n"
+    )
     assert main(["--resume", str(run.path), *QUICKLY]) == 0
 
 
