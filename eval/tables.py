@@ -1,4 +1,4 @@
-"""A comparison as tables for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NONE = "-"
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """Lays a comparison out as tables, with what must be known to read them.
+    """Lays a comparison out as tables with short explanations.
 
     Args:
         comparison: The comparison.
 
     Returns:
-        Something that a `rich` console prints, made for 80 columns or more.
+        What a `rich` console prints, at 80 columns or more.
     """
     title = f"{comparison.run}: {comparison.env}, {comparison.algo}, seed {comparison.seed}"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(""), _evaluation(comparison)]
@@ -42,7 +42,7 @@ def _evaluation(comparison: Comparison) -> RenderableType:
             f"{result.start}–{result.stop}",
             f"{result.learning_rate:.3g}",
             f"{result.mean_return.value:.2f}",
-            f"{result.interquartile_mean_return:.2f}",
+            f"{result.interquartile_mean_return.value:.2f}",
             f"{100 * success.value:.0f}\n[{100 * success.low:.0f}, {100 * success.high:.0f}]",
             *(_difference(result.difference) for _ in last),
         )
