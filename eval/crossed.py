@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from eval.statistics import CONFIDENCE, Estimate
 
@@ -121,7 +121,7 @@ def crossed_t_ends(mean: CrossedMean, confidence: float) -> tuple[Array, Array]:
     Returns:
         Low and high ends, each of shape (...).
     """
-    half = scipy.stats.t.ppf((1 + confidence) / 2, mean.degrees) * np.sqrt(mean.variance)
+    half = special.stdtrit(mean.degrees, (1 + confidence) / 2) * np.sqrt(mean.variance)
     return mean.value - half, mean.value + half
 
 
@@ -130,9 +130,10 @@ def widened_ends(mean: CrossedMean, confidence: float) -> tuple[Array, Array]:
 
     Owen's beta bootstrap-t ("Better bootstrap t confidence intervals for the mean", 2025,
     arXiv:2508.10083) finds how asymmetric the studentised mean of seeds like these is: it draws
-    weights from Beta(1/2, 3/2) and studentises their weighted means. Its distance on each side is
-    joined in quadrature with that of the episodes (Zou & Donner, 2008), and the farther of this end
-    and the t interval's is taken. `benchmarks/calibration.py` measures what comes of it.
+    weights from Beta(1/2, 3/2) and studentises their weighted means. On each side the farther of
+    this end and of the seeds' own t is joined in quadrature with the episodes' part (Zou & Donner,
+    2008), and the farther of the result and of the crossed t is taken. What comes of it is measured
+    in `benchmarks/calibration.py`.
 
     Args:
         mean: Means of shape (...).
@@ -153,10 +154,12 @@ def widened_ends(mean: CrossedMean, confidence: float) -> tuple[Array, Array]:
     studentised = np.divide(shifts, spreads, out=np.zeros_like(shifts), where=spreads > 1e-9)
     alpha = (1 - confidence) / 2
     lower, upper = np.quantile(studentised, [alpha, 1 - alpha], axis=-1)
-    of_seeds = (seeds - 1) * mean.seed_variance
-    of_episodes = scipy.stats.norm.ppf(1 - alpha) ** 2 * mean.episode_variance
-    below = np.sqrt(np.maximum(upper, 0) ** 2 * of_seeds + of_episodes)
-    above = np.sqrt(np.minimum(lower, 0) ** 2 * of_seeds + of_episodes)
+    # These are in units of the seeds' deviation, of which the mean's is a (√(seeds - 1))th.
+    t = special.stdtrit(seeds - 1, 1 - alpha)
+    upper, lower = (np.maximum(np.sqrt(seeds - 1) * q, t) for q in (upper, -lower))
+    of_episodes = special.ndtri(1 - alpha) ** 2 * mean.episode_variance
+    below = np.sqrt(upper**2 * mean.seed_variance + of_episodes)
+    above = np.sqrt(lower**2 * mean.seed_variance + of_episodes)
     return np.minimum(low, mean.value - below), np.maximum(high, mean.value + above)
 
 

@@ -1,4 +1,4 @@
-"""Held branches: what a phase would have come to, had the rate not decayed at its boundary."""
+"""Finds held branches, which show how a phase would have gone without the decay before it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def held_branches(
 ) -> tuple[dict[int, HeldBranch], tuple[str, ...]]:
     """Finds the held branches below `branches/` of a run.
 
-    A branch whose rate changes after the fork is no held branch and is passed over in silence.
+    A branch whose rate changes after the fork is not a held branch and is ignored.
 
     Args:
         trunk: The run that follows the schedule.
@@ -101,7 +101,7 @@ def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
 
 
 def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
-    """Refuses a branch that was trained otherwise than its parent, but for rate and length."""
+    """Refuses a branch whose config differs from its parent's in more than schedule and length."""
     own, parents = (
         {**run.config.to_dict(), "steps_per_update": run.steps_per_update}
         | {"first_update": run.first_update}
@@ -118,7 +118,7 @@ def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
 
 
 def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> None:
-    """Refuses a branch that does not go on from its parent's very state."""
+    """Refuses a branch that did not start from its parent's state."""
     noted = parent.state_sha256
     for whose, run in (("parent's", trunk), ("own", branch)):
         state = read_snapshot(run, parent.step).state_sha256
@@ -132,7 +132,7 @@ def _check_fork(trunk: RunDirectory, branch: RunDirectory, parent: Parent) -> No
 
 
 def _rates_until(run: RunDirectory, step: int) -> list[tuple[int, float]]:
-    """Where the rate of the updates changed up to a step, and to what."""
+    """The steps up to this one at which the rate of the updates changed, and the new rates."""
     changes: list[tuple[int, float]] = []
     for phase in run.effective_phases:
         if phase.start <= step and (not changes or changes[-1][1] != phase.learning_rate):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike
+from scipy import special
 
 from eval.crossed import crossed_mean
 from eval.statistics import CONFIDENCE
@@ -76,7 +76,7 @@ def noise_floor(effects: ArrayLike, placebos: ArrayLike) -> NoiseFloor:
     # The held branch itself is the continuation with the effect 0.
     continuations = np.concatenate((np.zeros((seeds, 1)), placebo.mean(axis=2)), axis=1)
     spread = float(np.sqrt(2 * np.var(continuations, axis=1, ddof=1).mean()))
-    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, seeds * replicates))
+    quantile = float(special.stdtrit(seeds * replicates, (1 + CONFIDENCE) / 2))
     floor, effect = quantile * spread / np.sqrt(seeds), float(decay.mean())
     return NoiseFloor(spread, float(floor), effect, abs(effect) > floor, seeds, replicates)
 

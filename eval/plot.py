@@ -32,7 +32,7 @@ def learning_curve(run: RunDirectory) -> Figure:
     if episodes["step"].size == 0:
         raise RunError(f"{run.path} has no finished training episode yet, so nothing to plot")
     updates = read_training_table(run.metrics_path, ("step", "learning_rate"))
-    # Imported late: matplotlib takes seconds, and mistakes are answered before.
+    # Imported late: matplotlib takes seconds, and bad input should be reported sooner.
     from eval.figure import draw_run
 
     return draw_run(run, episodes, updates, _evaluated(run))

@@ -1,4 +1,4 @@
-"""Playing episodes with the agent of a snapshot, so that the same seed gives the same bits."""
+"""Plays episodes with the agent of a snapshot; the same seed gives the same bits."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import ceil, log2
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from eval.crossed import crossed_mean
 
@@ -136,7 +136,7 @@ def _one_sided(values: ArrayLike, null: float) -> tuple[float, float]:
     if error == 0.0:
         return (1.0 if distance <= 0 else 0.0), (1.0 if distance >= 0 else 0.0)
     t, degrees = distance / error, float(mean.degrees)
-    return float(scipy.stats.t.sf(t, degrees)), float(scipy.stats.t.cdf(t, degrees))
+    return float(special.stdtr(degrees, -t)), float(special.stdtr(degrees, t))
 
 
 def _all_sums(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

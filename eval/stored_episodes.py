@@ -75,7 +75,7 @@ def play_and_store(
         for phase, agent in agents.items()
     }
     if any(missing.values()):
-        # Imported late: SB3 takes seconds, and mistakes are answered before.
+        # Imported late: SB3 takes seconds, and bad input should be reported sooner.
         from eval.rollouts import Rollouts
 
         with Rollouts(run) as rollouts:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from eval.crossed import crossed_interval, crossed_mean, unseen_share
 from eval.significance import (
+    crossed_p,
     equivalence_p,
     holm,
     seeds_for_sign_flips,
@@ -37,11 +38,14 @@ class Verdict:
         effect: Mean effect over seeds and episodes with its 95 % interval; one of infinite width
             for a single seed.
         positive_seeds: How many seeds have a mean effect above 0.
-        sign_flip_p: Exact two-sided p over seeds.
-        adjusted_p: The same, after Holm's correction over the effects judged together.
+        sign_flip_p: Exact two-sided p over seeds, for these episodes.
+        crossed_p: Two-sided p of the crossed t, for other episodes too.
+        adjusted_p: The larger of the two, after Holm's correction over the effects judged together.
         equivalence_p: p of the two one-sided tests, after Holm's correction.
         margin: The largest effect that counts as none.
         word: `"better"`, `"worse"`, `"equivalent"` or `"undetermined"`.
+        unseen_share: Up to this share of all seeds, at 95 %, may show an outcome that none of these
+            showed, such as a collapse. No interval and no p can exclude that.
         more_seeds: About how many more seeds would decide; `None` if that is decided, unknown or
             above 1000.
         sentence: The verdict in words.
@@ -51,10 +55,12 @@ class Verdict:
     effect: Estimate
     positive_seeds: int
     sign_flip_p: float
+    crossed_p: float
     adjusted_p: float
     equivalence_p: float
     margin: float
     word: str
+    unseen_share: float
     more_seeds: int | None
     sentence: str
 
@@ -62,11 +68,12 @@ class Verdict:
 def judge(effects: Sequence[ArrayLike], margin: float) -> tuple[Verdict, ...]:
     """Judges the effects of several decays together.
 
-    An effect is *better* or *worse* if its sign-flip p, corrected over all effects, is at most 0.05
-    and its 95 % interval excludes 0: the first is exact, the second keeps a few large seeds from
-    deciding alone. It is *equivalent* if it is neither and the equivalence test, corrected as well,
-    gives at most 0.05 and the 90 % interval lies within the margin. All else is *undetermined*, as
-    is everything from fewer seeds than the sign-flip test needs.
+    An effect is *better* or *worse* if both its sign-flip p and its crossed-t p are at most 0.05,
+    corrected over all effects, and its 95 % interval excludes 0: sign flips assume no distribution
+    but take the episodes as they are, the t allows for other episodes. It is *equivalent* if it is
+    neither and the equivalence test, corrected as well, gives at most 0.05 and the 90 % interval
+    lies within the margin. All else is *undetermined*, as is everything from fewer seeds than the
+    sign-flip test needs.
 
     Args:
         effects: For each decay the shape (seeds, episodes): decayed minus held.
@@ -87,12 +94,16 @@ def judge(effects: Sequence[ArrayLike], margin: float) -> tuple[Verdict, ...]:
             raise ValueError(f"effects need the shape (seeds, episodes), got {array.shape}")
     if not margin > 0:
         raise ValueError(f"the margin must be above 0, got {margin}")
-    p_values = [sign_flip_p(array.mean(axis=1)) for array in arrays]
+    flips = [sign_flip_p(array.mean(axis=1)) for array in arrays]
+    crossed = [crossed_p(array) if len(array) > 1 else 1.0 for array in arrays]
     equivalences = [equivalence_p(a, margin) if len(a) > 1 else 1.0 for a in arrays]
     return tuple(
-        _verdict(array, margin, p, adjusted, equivalence, len(arrays))
-        for array, p, adjusted, equivalence in zip(
-            arrays, p_values, holm(p_values), holm(equivalences), strict=True
+        _verdict(array, margin, p_values, len(arrays))
+        for array, *p_values in zip(
+            *(arrays, flips, crossed),
+            holm([max(both) for both in zip(flips, crossed, strict=True)]),
+            holm(equivalences),
+            strict=True,
         )
     )
 
@@ -141,24 +152,24 @@ def seeds_to_decide(values: ArrayLike, margin: float, comparisons: int = 1) -> i
     mean = crossed_mean(values)
     value, seeds = abs(float(mean.value)), mean.seed_means.shape[-1]
     level = LEVEL / comparisons
-    counts = np.arange(max(2, seeds_for_sign_flips(comparisons, LEVEL)), MOST_SEEDS + 1)
+    fewest = seeds_for_sign_flips(comparisons, LEVEL)
+    # Every number up to about 20, then in steps of 5 %: this is an estimate.
+    counts = np.unique(np.geomspace(fewest, MOST_SEEDS, 100).round())
     errors = np.sqrt(float(mean.seed_variance) * seeds / counts + float(mean.episode_variance))
-    t = scipy.stats.t.ppf
-    enough: NDArray[np.bool_] = (t(1 - level / 2, counts - 1) + t(POWER, counts - 1)) * errors < (
-        value
-    )
-    enough |= (t(1 - level, counts - 1) + t(POWER, counts - 1)) * errors < margin - value
+    t = special.stdtrit
+    power = t(counts - 1, POWER)
+    enough: NDArray[np.bool_] = (t(counts - 1, 1 - level / 2) + power) * errors < value
+    enough |= (t(counts - 1, 1 - level) + power) * errors < margin - value
     return int(counts[np.argmax(enough)]) if enough.any() else None
 
 
 def _verdict(
     array: NDArray[np.float64],
     margin: float,
-    p: float,
-    adjusted: float,
-    equivalence: float,
+    p_values: Sequence[float],
     comparisons: int,
 ) -> Verdict:
+    flips, crossed, adjusted, equivalence = p_values
     seeds = len(array)
     needed = seeds_for_sign_flips(comparisons, LEVEL)
     word, more = "undetermined", None
@@ -180,7 +191,20 @@ def _verdict(
     positive = int(np.sum(array.mean(axis=1) > 0))
     sentence = word if word != "undetermined" else _undetermined(seeds, needed, more)
     sentence += _few(seeds, positive, comparisons, effect) if seeds < needed else ""
-    return Verdict(seeds, effect, positive, p, adjusted, equivalence, margin, word, more, sentence)
+    return Verdict(
+        seeds=seeds,
+        effect=effect,
+        positive_seeds=positive,
+        sign_flip_p=flips,
+        crossed_p=crossed,
+        adjusted_p=adjusted,
+        equivalence_p=equivalence,
+        margin=margin,
+        word=word,
+        unseen_share=unseen_share(seeds),
+        more_seeds=more,
+        sentence=sentence,
+    )
 
 
 def _undetermined(seeds: int, needed: int, more: int | None) -> str:

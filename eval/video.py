@@ -1,4 +1,4 @@
-"""A video of evaluation episodes, with what one should know written on the frames."""
+"""Films evaluation episodes, with phase, rate, return and outcome written on the frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schedules import Phase
 if TYPE_CHECKING:
     from eval.rollouts import EpisodeProgress, Rollouts
 
-# Reach is done in a few steps, so that many episodes fit; of episodes that fail, a few will do.
+# Reach takes a few steps, so many episodes fit; of episodes that fail, a few are enough.
 MAXIMUM_EPISODES, ENOUGH_STEPS = 8, 200
 WIDTH, HEIGHT, BAR = 720, 480, 64
 # Time to see the goal, and then the outcome.
@@ -49,8 +49,8 @@ def video_path(run: RunDirectory, phase: int | None = None) -> Path:
 def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool = False) -> Path:
     """Films the first evaluation episodes of a phase's agent, in real time.
 
-    There are up to 8; none is begun after 200 steps. The file is H.264 that browsers play. The
-    same snapshot and seeds give the same episodes, so a video that exists is kept.
+    At most 8 are filmed, and no new one after 200 steps. The file is H.264, which browsers play.
+    The same snapshot and seeds give the same episodes, so a video that exists is kept.
 
     Args:
         run: The run.
@@ -69,7 +69,7 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
     path = video_path(run, index)
     if path.exists() and not overwrite:
         return path
-    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    # Imported late: SB3 takes seconds, and bad input should be reported sooner.
     from eval.rollouts import Rollouts
 
     with Rollouts(
