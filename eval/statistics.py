@@ -148,7 +148,7 @@ def bootstrap(values: ArrayLike, statistic: Statistic, axes: Sequence[int]) -> E
         )
         found.append(statistic(array[rows[:, :, np.newaxis], columns[:, np.newaxis, :]]))
     alpha = (1 - CONFIDENCE) / 2
-    low, high = scipy.stats.quantile(np.concatenate(found), np.array([alpha, 1 - alpha]))
+    low, high = _quantiles(np.concatenate(found), np.array([alpha, 1 - alpha]))
     # Of values that differ in their last bit only, rounding may put every mean on one side.
     return Estimate(value, min(value, float(low)), max(value, float(high)))
 
@@ -215,6 +215,21 @@ def rolling_mean(values: ArrayLike, window: int) -> NDArray[np.float64]:
     starts = np.maximum(0, ends - window)
     means: NDArray[np.float64] = (sums[ends] - sums[starts]) / (ends - starts)
     return means
+
+
+def _quantiles(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linearly interpolated quantiles.
+
+    Rounded as by `scipy.stats.quantile`, which the oldest supported SciPy lacks; NumPy's quantiles
+    differ in the last bit.
+    """
+    ordered = np.sort(values)
+    places = levels * (values.size - 1)
+    below = np.floor(places).astype(np.int64)
+    share = places - below
+    above = np.minimum(below + 1, values.size - 1)
+    quantiles: NDArray[np.float64] = (1 - share) * ordered[below] + share * ordered[above]
+    return quantiles
 
 
 def _checked(values: ArrayLike) -> NDArray[np.float64]:

@@ -84,6 +84,16 @@ def test_the_interval_is_wider_on_the_side_of_the_long_tail():
     assert interval.high - interval.value > 1.5 * (interval.value - interval.low)
 
 
+def test_the_long_side_is_the_beta_bootstrap_t_by_hand():
+    seeds = np.array([0.0, 0.1, 0.2, 0.1, 0.0, 3.0])
+    weights = np.random.default_rng(7).beta(0.5, 1.5, size=(200_000, 6))
+    means = np.average(np.tile(seeds, (200_000, 1)), axis=1, weights=weights)
+    deviations = np.sqrt(np.average((seeds - means[:, np.newaxis]) ** 2, axis=1, weights=weights))
+    low = np.quantile((means - seeds.mean()) / deviations, 0.025)
+    interval = crossed_interval(np.repeat(seeds[:, np.newaxis], 4, axis=1))
+    assert interval.high == pytest.approx(seeds.mean() - low * seeds.std(), rel=0.1)
+
+
 @pytest.mark.parametrize("seeds", [6, 10])
 def test_the_interval_covers_an_effect_that_an_interval_over_episodes_misses(seeds):
     generator = np.random.default_rng(2)
