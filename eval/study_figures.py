@@ -15,10 +15,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, Percen
 from numpy.typing import NDArray
 
 from eval.figure import STYLE
-from eval.noise_floor import NoiseFloor
 from eval.profiles import PerformanceProfile
 from eval.rate_sensitivity import RateSensitivity
 from eval.statistics import CONFIDENCE
+from eval.study_effects import DecayOverSeeds
 from eval.verdicts import Verdict
 
 Array = NDArray[np.float64]
@@ -43,21 +43,6 @@ class Curve:
     label: str
     steps: Array
     values: Array
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A row of the forest plot.
-
-    Attributes:
-        label: Which decay of which arm.
-        verdict: What it did.
-        floor: The noise floor of its placebo forks; `None` without any.
-    """
-
-    label: str
-    verdict: Verdict
-    floor: NoiseFloor | None
 
 
 def curves_figure(curves: Sequence[Curve], boundaries: Sequence[int], quantity: str) -> Figure:
@@ -107,7 +92,7 @@ def curves_figure(curves: Sequence[Curve], boundaries: Sequence[int], quantity: 
         return figure
 
 
-def forest_figure(effects: Sequence[Effect], quantity: str) -> Figure:
+def forest_figure(effects: Sequence[DecayOverSeeds], quantity: str) -> Figure:
     """Draws decay effects with their intervals, the placebo bands and the margin.
 
     Args:

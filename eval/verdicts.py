@@ -189,8 +189,13 @@ def _verdict(
         effect = Estimate(float(array.mean()), -np.inf, np.inf)
         more = needed - 1
     positive = int(np.sum(array.mean(axis=1) > 0))
-    sentence = word if word != "undetermined" else _undetermined(seeds, needed, more)
-    sentence += _few(seeds, positive, comparisons, effect) if seeds < needed else ""
+    if word != "undetermined":
+        sentence = f"{word}; {_unseen(seeds)}"
+    elif seeds >= needed:
+        sentence = _undetermined(more)
+    else:
+        sentence = f"{_undetermined(more)}, at least {needed - seeds}. "
+        sentence += _few(seeds, positive, comparisons, effect)
     return Verdict(
         seeds=seeds,
         effect=effect,
@@ -207,21 +212,22 @@ def _verdict(
     )
 
 
-def _undetermined(seeds: int, needed: int, more: int | None) -> str:
+def _undetermined(more: int | None) -> str:
     if more is None:
         return f"undetermined: even {MOST_SEEDS} seeds would hardly decide; try more episodes"
-    if seeds < needed:
-        return f"undetermined: about {more} more seeds, and at least {needed - seeds}"
     return f"undetermined: about {more} more seeds"
 
 
 def _few(seeds: int, positive: int, comparisons: int, effect: Estimate) -> str:
     """What fewer seeds than a verdict needs can still say."""
-    share = f"what none showed may befall up to {100 * unseen_share(seeds):.0f} % of seeds"
     if seeds == 1:
-        return f". One seed gives no interval; its effect is {effect.value:+.3g}, and {share}"
+        return f"One seed gives no interval; its effect is {effect.value:+.3g}; {_unseen(seeds)}"
     smallest = min(1.0, comparisons * smallest_sign_flip_p(seeds))
     return (
-        f". {seeds} seeds cannot give a p below {smallest:.2g}; {positive} of them gained, the "
-        f"mean is {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}], and {share}"
+        f"{seeds} seeds cannot give a p below {smallest:.2g}; {positive} of them gained; the mean "
+        f"is {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]; {_unseen(seeds)}"
     )
+
+
+def _unseen(seeds: int) -> str:
+    return f"what none showed may befall up to {100 * unseen_share(seeds):.0f} % of seeds"

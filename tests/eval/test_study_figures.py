@@ -8,9 +8,9 @@ from eval.figure import rendered
 from eval.noise_floor import noise_floor
 from eval.profiles import performance_profile
 from eval.rate_sensitivity import rate_sensitivity
+from eval.study_effects import DecayOverSeeds
 from eval.study_figures import (
     Curve,
-    Effect,
     curves_figure,
     forest_figure,
     profiles_figure,
@@ -34,9 +34,10 @@ def effects():
     first, second = judge(decays, 0.05)
     (alone,) = judge([decays[0][:1]], 0.05)
     floor = noise_floor(decays[0], placebos)
-    return [Effect("phase 1", first, floor), Effect("phase 2", second, floor)], [
-        Effect("phase 1", alone, None)
-    ]
+    return [
+        DecayOverSeeds("phase 1", first, floor, 0.5),
+        DecayOverSeeds("phase 2", second, floor, 0.5),
+    ], [DecayOverSeeds("phase 1", alone, None, None)]
 
 
 def profiles():

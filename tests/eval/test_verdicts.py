@@ -29,7 +29,7 @@ def test_clear_effects_are_named():
     assert better.sign_flip_p == better.adjusted_p == 2**-7
     assert (better.positive_seeds, worse.positive_seeds) == (8, 0)
     assert better.more_seeds is None
-    assert better.sentence == "better"
+    assert better.sentence == "better; what none showed may befall up to 31 % of seeds"
 
 
 def test_an_effect_that_is_practically_none_is_equivalent():
@@ -72,7 +72,7 @@ def test_fewer_than_six_seeds_never_decide_and_say_what_they_can(seeds, share):
     assert few.word == "undetermined"
     assert f"at least {6 - seeds}" in few.sentence
     assert f"{seeds} seeds cannot give a p below {2 ** (1 - seeds):.2g}" in few.sentence
-    assert f"{seeds} of them gained, the mean is +0.5" in few.sentence
+    assert f"{seeds} of them gained; the mean is +0.5" in few.sentence
     assert f"up to {share} % of seeds" in few.sentence
     assert "\n" not in few.sentence
 
@@ -114,7 +114,7 @@ def test_the_opposite_effect_has_the_opposite_verdict(seeds, mean, spread, seed,
     opposite = {"better": "worse", "worse": "better"}
     assert back.word == opposite.get(there.word, there.word)
     assert back.more_seeds == there.more_seeds
-    assert re.match(r"better|worse|equivalent|undetermined: ", there.sentence)
+    assert re.match(r"better; |worse; |equivalent; |undetermined: ", there.sentence)
     if there.word == "better":
         assert there.effect.low > 0
         assert there.adjusted_p <= 0.05
