@@ -1,33 +1,73 @@
 """Evaluation of trained runs: phase comparison, learning curve, video, replayed exactness."""
 
-from eval.comparison import (
-    Comparison,
-    DecayEffect,
-    PhaseResult,
-    TrainingReturns,
-    compare_phases,
-    summary_path,
-)
-from eval.comparison_table import comparison_table
-from eval.plot import plot_run
-from eval.seeds import evaluation_seeds
-from eval.statistics import Estimate
-from eval.verification import Replay, verify_run
-from eval.video import record_video, video_path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eval.comparison import (
+        Comparison,
+        DecayEffect,
+        PhaseResult,
+        PlayedPhases,
+        TrainingReturns,
+        compare_phases,
+        play_phases,
+        summarise_phases,
+        summary_path,
+    )
+    from eval.plot import learning_curve, plot_run
+    from eval.seeds import evaluation_seeds
+    from eval.statistics import Estimate, bootstrap
+    from eval.tables import comparison_table
+    from eval.verification import ReplayedStretch, verify_run
+    from eval.video import record_video, video_path
 
 __all__ = [
     "Comparison",
     "DecayEffect",
     "Estimate",
     "PhaseResult",
-    "Replay",
+    "PlayedPhases",
+    "ReplayedStretch",
     "TrainingReturns",
+    "bootstrap",
     "compare_phases",
     "comparison_table",
     "evaluation_seeds",
+    "learning_curve",
+    "play_phases",
     "plot_run",
     "record_video",
+    "summarise_phases",
     "summary_path",
     "verify_run",
     "video_path",
 ]
+
+# Imported when first used: a mistyped command need not wait for Pillow, SciPy and rich.
+_HOMES = {
+    "eval.comparison": (
+        "Comparison",
+        "DecayEffect",
+        "PhaseResult",
+        "PlayedPhases",
+        "TrainingReturns",
+        "compare_phases",
+        "play_phases",
+        "summarise_phases",
+        "summary_path",
+    ),
+    "eval.tables": ("comparison_table",),
+    "eval.plot": ("learning_curve", "plot_run"),
+    "eval.seeds": ("evaluation_seeds",),
+    "eval.statistics": ("Estimate", "bootstrap"),
+    "eval.verification": ("ReplayedStretch", "verify_run"),
+    "eval.video": ("record_video", "video_path"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,16 +9,9 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+import eval as evaluation
 from agents import ConfigError, RunError, find_run
 from agents.cli.command_line import parse_arguments, user_errors
-from eval import (
-    compare_phases,
-    comparison_table,
-    plot_run,
-    record_video,
-    verify_run,
-    video_path,
-)
 
 PROG = "python -m eval"
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
@@ -33,38 +26,39 @@ _Runs = Annotated[
 class Compare:
     """Compare the agents at the ends of a run's phases on the same episodes.
 
-    Prints for each phase: mean and interquartile mean of the return, success rate, and the
-    difference from the constant-rate phase, with 95 % intervals; what each decay did, where held
-    branches are in the run's branches/; and the returns in training. Of more than 20 phases, 20
-    are compared; phases that no update met have no agent.
+    Prints for each phase the mean and the interquartile mean of the return, the success rate, and
+    the difference from the constant-rate phase, with 95 % intervals; the effect of each decay that
+    has a held branch in the run's branches/; and the returns in training. Of more than 20 phases,
+    20 are compared. A phase without an update has no agent.
 
-    Every episode is kept in the run's evaluation/episodes.csv and is played only once, so that
-    comparing again is quick and tells the same. The result is in evaluation/summary-EPISODES.json.
+    Every episode is played once and kept in the run's evaluation/episodes.csv, so repeating a
+    comparison is fast and gives identical results. The result is written to
+    evaluation/summary-EPISODES.json.
     """
 
     runs: _Runs
-    """Paths of runs, or latest for the newest below runs/. Each gets tables of its own."""
+    """Paths of runs, or latest for the newest below runs/. Each gets its own tables."""
     episodes: int = 100
-    """How many evaluation episodes, from 2 to 10000. All agents ever compared play the same."""
+    """Number of evaluation episodes, from 2 to 10000. All agents play the same ones."""
 
     def __call__(self, console: Console) -> None:
-        """Plays what has not been played yet, and prints the tables."""
+        """Plays the episodes that are missing, and prints the tables."""
         if not self.runs:
             raise ConfigError("compare needs at least one RUN: a path, or latest")
         for run in [find_run(name) for name in self.runs]:
             with console.status(f"playing evaluation episodes of {run.path}"):
-                comparison = compare_phases(run, self.episodes)
-            console.print(comparison_table(comparison))
+                comparison = evaluation.compare_phases(run, self.episodes)
+            console.print(evaluation.comparison_table(comparison))
 
 
 @dataclass(frozen=True)
 class Plot:
     """Draw the learning curve of a run over its staircase.
 
-    Return and success of the training episodes against the step, the phases shaded and labelled
-    with their rates, the rate as the optimizer had it, and the evaluation results at the ends of
-    the phases if the run was compared. The files are the run's evaluation/learning-curve.png and
-    learning-curve.svg; drawing again replaces them by what the run has reached since.
+    Shows return and success of the training episodes against the step, the phases with their rates,
+    the optimizer's learning rate, and, if the run was compared, the evaluation results at the phase
+    ends. Writes the run's evaluation/learning-curve.png and learning-curve.svg, and replaces older
+    ones.
     """
 
     run: _Run
@@ -72,7 +66,7 @@ class Plot:
 
     def __call__(self, console: Console) -> None:
         """Draws the figure and says where it is."""
-        for path in plot_run(find_run(self.run)):
+        for path in evaluation.plot_run(find_run(self.run)):
             console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -80,36 +74,36 @@ class Plot:
 class Video:
     """Film the first evaluation episodes of a phase's agent.
 
-    Writes the run's videos/phase-PHASE.mp4, which plays in browsers in real time, with phase, rate,
-    return and success on the frames. The same agent plays the same episodes every time, so a video
+    Writes the run's videos/phase-PHASE.mp4, which browsers play in real time. Phase, rate, return
+    and success are written on the frames. The same agent always plays the same episodes, so a video
     that exists is kept.
     """
 
     run: _Run
     """Path of a run, or latest for the newest below runs/."""
     phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
-    """Phase at whose end the agent is taken: 0 is the constant-rate phase."""
+    """The phase whose final agent plays; 0 is the constant-rate phase."""
     overwrite: bool = False
-    """Film again and replace a video that exists."""
+    """Film again, and replace the video."""
 
     def __call__(self, console: Console) -> None:
         """Films, and says where the video is."""
         run = find_run(self.run)
-        path = video_path(run, self.phase)
+        path = evaluation.video_path(run, self.phase)
         kept = path.exists() and not self.overwrite
         with console.status(f"filming {path}"):
-            record_video(run, self.phase, overwrite=self.overwrite)
+            evaluation.record_video(run, self.phase, overwrite=self.overwrite)
         message = f"kept {path}; --overwrite films it again" if kept else f"wrote {path}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Train a run again from snapshot to snapshot and see whether it comes to the same bits.
+    """Train a run again from snapshot to snapshot and check that the bits are the same.
 
-    Each stretch is replayed beside the run, which is left as it is, and the checksum of the state
-    that it ends in is compared with that of the snapshot: networks, optimizers, replay buffer,
-    generators and environments. The exit code is 1 if one differs.
+    Each stretch is replayed in a temporary folder; the run itself is only read. The state at its
+    end is compared with the snapshot's by checksum: networks, optimizers, replay buffer, generators
+    and environments. The exit code is 1 if one differs.
     """
 
     run: _Run
@@ -121,7 +115,7 @@ class Verify:
         """Replays, and prints a line for each stretch."""
         run = find_run(self.run)
         disagreements = 0
-        for replay in verify_run(run, self.from_step):
+        for replay in evaluation.verify_run(run, self.from_step):
             disagreements += not replay.agrees
             verdict = "agrees" if replay.agrees else f"DIFFERS: {replay.found[:16]}"
             console.print(

@@ -1,4 +1,4 @@
-"""Comparing the agents at the ends of a run's phases on the same evaluation episodes."""
+"""Compares the agents at the ends of a run's phases on the same evaluation episodes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ from agents import RunDirectory, RunError
 from agents.runs.files import write_atomically
 from agents.runs.provenance import version_changes
 from eval.held_branches import HeldBranch, held_branches
-from eval.phase_ends import missing_phases, phase_ends
+from eval.phase_ends import PhaseEnds, missing_phases, phase_ends
 from eval.seeds import evaluation_seeds
 from eval.statistics import (
+    EPISODES,
     Estimate,
+    bootstrap,
     bootstrap_mean,
     interquartile_mean,
     paired_difference,
+    pooled_interquartile_mean,
     wilson_interval,
 )
-from eval.stored_episodes import StoredEpisode, played_episodes
+from eval.stored_episodes import StoredEpisode, play_and_store
 from eval.training_tables import Columns, read_training_table
 
 FORMAT = "staircase-lab comparison"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+TRAINING_COLUMNS = ("phase", "return", "success")
 RECENT_EPISODES = 100
 MAXIMUM_PHASES = 20
 
@@ -38,8 +42,8 @@ class TrainingReturns:
     """Returns of training episodes, in which the agent explored and learned.
 
     Attributes:
-        episodes: How many there were.
-        mean: Mean return; `None` without episodes, as what follows.
+        episodes: How many there were. Without any, the other values are `None`.
+        mean: Mean return.
         interquartile_mean: Mean of the middle half of the returns.
         success_rate: Share of the episodes that reached the goal.
     """
@@ -52,13 +56,13 @@ class TrainingReturns:
 
 @dataclass(frozen=True)
 class DecayEffect:
-    """Agent of the trunk minus agent of a held branch: same snapshot, same steps, another rate.
+    """What a decay did: the trunk's agent minus the held branch's, from the same snapshot.
 
     Attributes:
         branch: Name of the held branch.
         learning_rate: The rate it kept.
-        step: Step of both agents: the end of the phase, or the end of the run if the branch was
-            trained so far; the effect is then that of this and all later decays.
+        step: Step of both agents: the end of the phase or, if the branch was trained that far, the
+            end of the run. The effect is then that of this decay and all later ones.
         held_mean_return: Mean return of its final agent in the evaluation episodes.
         effect: Difference of the returns, paired by episode.
     """
@@ -72,17 +76,17 @@ class DecayEffect:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What the agent at the end of a phase is worth.
+    """How good the agent at the end of a phase is.
 
     Attributes:
         phase: Index of the phase; phase 0 is the constant-rate phase.
-        start: First step of the phase, as the algorithm's updates met it.
-        stop: First step after the phase.
+        start: First step at which an update has the phase's rate.
+        stop: First step of the next phase.
         learning_rate: The rate of the phase.
-        step: Step of the snapshot that played.
+        step: Step of the agent's snapshot.
         state_sha256: Checksum of its state.
         mean_return: Mean return in the evaluation episodes, with a bootstrap interval.
-        interquartile_mean_return: Mean of the middle half of the returns.
+        interquartile_mean_return: Mean of the middle half of them, with a bootstrap interval.
         success_rate: Share of the episodes that ended at the goal, with a Wilson interval.
         difference: Return minus that of the constant-rate phase's agent, paired by episode; `None`
             for the constant-rate phase itself, or where that has no agent.
@@ -98,7 +102,7 @@ class PhaseResult:
     step: int
     state_sha256: str
     mean_return: Estimate
-    interquartile_mean_return: float
+    interquartile_mean_return: Estimate
     success_rate: Estimate
     difference: Estimate | None
     decay_effect: DecayEffect | None
@@ -117,7 +121,7 @@ class Comparison:
         seed: Seed of the run.
         episodes: Number of evaluation episodes.
         phases: A result for each phase that is compared, in order.
-        notes: One line for everything that is missing or left out.
+        notes: A line for each thing that is missing or left out.
     """
 
     run: Path
@@ -135,15 +139,33 @@ class Comparison:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **data}
 
 
+@dataclass(frozen=True)
+class PlayedPhases:
+    """The evaluation episodes that a comparison is made of.
+
+    Attributes:
+        episodes: Number of evaluation episodes of each agent.
+        ends: The snapshots at the phase ends of the run.
+        held: Its held branches, by the phase that begins where they were forked.
+        compared: Indices of the phases that are compared, in order.
+        played: Episodes of the run's agents, by the phase that ends at the agent's snapshot.
+        held_played: Episodes of the held branches' final agents, by phase as in `held`.
+        branch_notes: A line for each branch that cannot be used.
+    """
+
+    episodes: int
+    ends: PhaseEnds
+    held: Mapping[int, HeldBranch]
+    compared: tuple[int, ...]
+    played: Mapping[int, tuple[StoredEpisode, ...]]
+    held_played: Mapping[int, tuple[StoredEpisode, ...]]
+    branch_notes: tuple[str, ...]
+
+
 def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
-    """Plays each phase's agent on the same evaluation episodes and compares the returns.
+    """Plays the evaluation episodes with each phase's agent, compares them and stores the result.
 
-    Episodes that were played before are read from `evaluation/episodes.csv`; new ones are added
-    there, and the result is written to `evaluation/summary-<episodes>.json`. Held branches are
-    looked for in `branches/` of the run; their episodes are kept in their own folders.
-
-    Of more than 20 phases, the first, the last, those with a held branch and some evenly spread
-    between are compared, 20 in all.
+    The result is written to `evaluation/summary-<episodes>.json`.
 
     Args:
         run: The run, which need not be complete.
@@ -158,54 +180,110 @@ def compare_phases(run: RunDirectory, episodes: int = 100) -> Comparison:
             `evaluation/` cannot be written.
     """
     evaluation_seeds(episodes)
+    # Read first: a damaged table must be found before hours of playing.
+    training = read_training_table(run.episodes_path, TRAINING_COLUMNS)
+    comparison = summarise_phases(run, play_phases(run, episodes), training)
+    _write_summary(run, comparison)
+    return comparison
+
+
+def play_phases(run: RunDirectory, episodes: int) -> PlayedPhases:
+    """Plays the evaluation episodes with the agent at each phase end, and with held branches'.
+
+    Stored episodes are read from `evaluation/episodes.csv`; the others are played and added there.
+    Held branches are those in the run's `branches/`; their episodes are kept in their own folders.
+    Of more than 20 phases, 20 are played: the first, the last, those with a held branch, and others
+    spread evenly.
+
+    Args:
+        run: The run, which need not be complete.
+        episodes: How many evaluation episodes, from 2 to 10 000.
+
+    Returns:
+        The episodes, and which agents played them.
+
+    Raises:
+        ConfigError: If `episodes` is out of range.
+        RunError: If no phase that an update met has ended yet, a file of the run is damaged, or
+            `evaluation/` cannot be written.
+    """
     ends = phase_ends(run)
     held, branch_notes = held_branches(run, ends.snapshots)
-    training = read_training_table(run.episodes_path, ("phase", "return", "success"))
-    chosen = _choose_phases(list(ends.snapshots), held)
-    rivals = {held[index].rival_phase for index in chosen if index in held}
-    agents = {index: ends.snapshots[index] for index in sorted({*chosen, *rivals})}
-    played = played_episodes(run, agents, episodes)
-    phases = {phase.index: phase for phase in run.effective_phases}
+    compared = _choose_phases(list(ends.snapshots), held)
+    used = {index: held[index] for index in compared if index in held}
+    rivals = {branch.rival_phase for branch in used.values()}
+    agents = {index: ends.snapshots[index] for index in sorted({*compared, *rivals})}
+    return PlayedPhases(
+        episodes=episodes,
+        ends=ends,
+        held=held,
+        compared=tuple(compared),
+        played=play_and_store(run, agents, episodes),
+        held_played={
+            index: play_and_store(branch.run, {branch.end_phase: branch.end}, episodes)[
+                branch.end_phase
+            ]
+            for index, branch in used.items()
+        },
+        branch_notes=branch_notes,
+    )
+
+
+def summarise_phases(run: RunDirectory, phases: PlayedPhases, training: Columns) -> Comparison:
+    """Computes what the episodes say about the phases; plays and writes nothing.
+
+    Args:
+        run: The run.
+        phases: Its evaluation episodes, from `play_phases`.
+        training: Its training episodes: the columns `TRAINING_COLUMNS`, each of shape (rows,).
+
+    Returns:
+        The comparison.
+    """
+    spans = {phase.index: phase for phase in run.effective_phases}
+    baseline = phases.played.get(0)
     results = []
-    for index in chosen:
-        snapshot, returns = ends.snapshots[index], _returns(played[index])
-        baseline = played.get(0) if index != 0 else None
+    for index in phases.compared:
+        snapshot, played = phases.ends.snapshots[index], phases.played[index]
+        returns = _returns(played)
         rows = {name: column[training["phase"] == index] for name, column in training.items()}
         results.append(
             PhaseResult(
                 phase=index,
-                start=phases[index].start,
-                stop=phases[index].stop,
-                learning_rate=phases[index].learning_rate,
+                start=spans[index].start,
+                stop=spans[index].stop,
+                learning_rate=spans[index].learning_rate,
                 step=snapshot.step,
                 state_sha256=snapshot.state_sha256,
                 mean_return=bootstrap_mean(returns),
-                interquartile_mean_return=interquartile_mean(returns),
-                success_rate=wilson_interval(sum(e.success for e in played[index]), episodes),
-                difference=paired_difference(returns, _returns(baseline)) if baseline else None,
-                decay_effect=_decay_effect(played, held.get(index), episodes),
+                interquartile_mean_return=bootstrap(
+                    returns[np.newaxis], pooled_interquartile_mean, [EPISODES]
+                ),
+                success_rate=wilson_interval(sum(e.success for e in played), phases.episodes),
+                difference=paired_difference(returns, _returns(baseline))
+                if baseline and index != 0
+                else None,
+                decay_effect=_decay_effect(phases, index),
                 training=_training_returns(rows),
                 recent_training=_training_returns(
                     {name: column[-RECENT_EPISODES:] for name, column in rows.items()}
                 ),
             )
         )
-    comparison = Comparison(
+    return Comparison(
         run=run.path,
         env=run.config.env,
         algo=run.config.algo,
         seed=run.config.seed,
-        episodes=episodes,
+        episodes=phases.episodes,
         phases=tuple(results),
         notes=(
-            *missing_phases(ends.missing),
-            *_choice_note(chosen, list(ends.snapshots), held),
-            *branch_notes,
+            *missing_phases(phases.ends.missing),
+            *_choice_note(phases.compared, list(phases.ends.snapshots), phases.held),
+            *phases.branch_notes,
             *_version_note(run),
         ),
     )
-    _write_summary(run, comparison)
-    return comparison
 
 
 def summary_path(run: RunDirectory, episodes: int) -> Path:
@@ -219,7 +297,7 @@ def summary_path(run: RunDirectory, episodes: int) -> Path:
 
 
 def _choose_phases(ended: Sequence[int], held: Collection[int]) -> list[int]:
-    """The phases that are compared: all, unless they are too many to play and to read."""
+    """Chooses the phases to compare: all, up to `MAXIMUM_PHASES`."""
     if len(ended) <= MAXIMUM_PHASES:
         return list(ended)
     chosen = {ended[0], ended[-1]}
@@ -233,7 +311,7 @@ def _choose_phases(ended: Sequence[int], held: Collection[int]) -> list[int]:
 
 
 def _evenly(items: Sequence[int], count: int) -> list[int]:
-    """So many of the items at most, at even distances, the first and the last among them."""
+    """Picks at most `count` items, evenly spaced, with the first and the last."""
     if len(items) <= count or count < 2:
         return list(items[:count])
     return [items[place * (len(items) - 1) // (count - 1)] for place in range(count)]
@@ -254,22 +332,20 @@ def _choice_note(
 
 
 def _returns(played: Sequence[StoredEpisode]) -> NDArray[np.float64]:
-    return np.array([episode.total_reward for episode in played])
+    return np.array([episode.episode_return for episode in played])
 
 
-def _decay_effect(
-    played: Mapping[int, Sequence[StoredEpisode]], held: HeldBranch | None, episodes: int
-) -> DecayEffect | None:
-    if held is None:
+def _decay_effect(phases: PlayedPhases, index: int) -> DecayEffect | None:
+    if index not in phases.held_played:
         return None
-    branch = played_episodes(held.run, {held.end_phase: held.end}, episodes)
-    held_returns = _returns(branch[held.end_phase])
+    held = phases.held[index]
+    held_returns = _returns(phases.held_played[index])
     return DecayEffect(
         branch=held.run.path.name,
         learning_rate=held.run.effective_phases[-1].learning_rate,
         step=held.end.step,
         held_mean_return=float(held_returns.mean()),
-        effect=paired_difference(_returns(played[held.rival_phase]), held_returns),
+        effect=paired_difference(_returns(phases.played[held.rival_phase]), held_returns),
     )
 
 

@@ -1,4 +1,4 @@
-"""Drawing a run's learning curve over its staircase, as a figure for a paper or a page."""
+"""Draws a run's learning curve over its staircase, for a paper or a page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from eval.stored_episodes import StoredEpisode
 from eval.training_tables import Columns
 
 WINDOW = 100
-# Okabe & Ito's palette, which people with any kind of colour vision can tell apart.
+# From Okabe & Ito's palette, which is safe for colour-blind readers.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -37,8 +37,8 @@ def draw_run(
     episodes: Columns,
     updates: Columns,
     evaluated: dict[int, list[StoredEpisode]],
-) -> dict[str, bytes]:
-    """Draws the learning curve of a run; from the same data come the same bytes.
+) -> Figure:
+    """Draws the learning curve of a run.
 
     Args:
         run: The run.
@@ -48,14 +48,28 @@ def draw_run(
             each.
 
     Returns:
-        The file of each format, `"png"` and `"svg"`.
+        The figure.
     """
-    with mpl.rc_context(_STYLE):
-        figure = _draw(run, episodes, updates, evaluated)
-        return {
-            "png": _render(figure, "png", {"Software": None}),
-            "svg": _render(figure, "svg", {"Date": None, "Creator": None}),
-        }
+    with mpl.rc_context(STYLE):
+        return _draw(run, episodes, updates, evaluated)
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """Renders a figure as a file; the same figure gives the same bytes.
+
+    Args:
+        figure: The figure.
+        kind: `"png"` or `"svg"`.
+
+    Returns:
+        The content of the file.
+    """
+    file = io.BytesIO()
+    # Dates and version numbers would differ each time.
+    dated = {"png": ("Software",), "svg": ("Date", "Creator")}[kind]
+    with mpl.rc_context(STYLE):
+        figure.savefig(file, format=kind, dpi=200, metadata=dict.fromkeys(dated))
+    return file.getvalue()
 
 
 def _draw(
@@ -80,7 +94,7 @@ def _draw(
     success.set_ylim(-4, 104)
     if evaluated:
         count = len(next(iter(evaluated.values())))
-        means = {s: bootstrap_mean([e.total_reward for e in p]) for s, p in evaluated.items()}
+        means = {s: bootstrap_mean([e.episode_return for e in p]) for s, p in evaluated.items()}
         rates = {s: wilson_interval(sum(e.success for e in p), count) for s, p in evaluated.items()}
         _points(returns, means, 1.0, f"evaluation, mean of {count} episodes, 95 % interval")
         _points(success, rates, 100.0)
@@ -132,7 +146,7 @@ def _staircase(axes: Axes, updates: Columns) -> None:
 
 
 def _corners(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Marks the first and the last of equal values in a row: a line needs no others."""
+    """Marks the first and the last of equal values in a row; a line needs only those."""
     changes = values[1:] != values[:-1]
     ends: NDArray[np.bool_] = np.concatenate(([True], changes)) | np.concatenate((changes, [True]))
     return ends[: values.size]
@@ -165,9 +179,3 @@ def _phases(run: RunDirectory, panels: tuple[Axes, ...]) -> None:
             fontsize=8,
             color=_GREY,
         )
-
-
-def _render(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=200, metadata=metadata)
-    return file.getvalue()

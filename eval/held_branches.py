@@ -1,4 +1,4 @@
-"""Held branches: what a phase would have come to, had the rate not decayed at its boundary."""
+"""Finds held branches, which show how a phase would have gone without the decay before it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def held_branches(
 ) -> tuple[dict[int, HeldBranch], tuple[str, ...]]:
     """Finds the held branches below `branches/` of a run.
 
-    A branch whose rate changes after the fork is no held branch and is passed over in silence.
+    A branch whose rate changes after the fork is not a held branch and is ignored.
 
     Args:
         trunk: The run that follows the schedule.

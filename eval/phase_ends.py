@@ -1,4 +1,4 @@
-"""The agents that are compared: each phase's, at the end of the phase."""
+"""Finds the agent at the end of each phase."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class PhaseEnds:
     """The snapshots at the phase ends of a run.
 
     Attributes:
-        snapshots: By index of the phase, in order; those phases that have one.
-        missing: Why each other planned phase has none, by index, in order.
+        snapshots: By phase index, in order; only phases that have one.
+        missing: Why each other planned phase has none, by phase index, in order.
     """
 
     snapshots: Mapping[int, Snapshot]
@@ -32,7 +32,7 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
         run: The run, which need not be complete.
 
     Returns:
-        What there is, and what is missing.
+        The snapshots, and the reasons for those that are missing.
 
     Raises:
         RunError: If there is none at all.
@@ -40,8 +40,8 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
     missing = missing_ends(run)
 
     found: dict[int, Snapshot] = {}
-    # Not told by the snapshots' own `phase_end`: a branch has the one at which it was forked from
-    # its parent, and in a held branch no phase ends there.
+    # A snapshot's own `phase_end` will not do: a branch inherits that of the fork, where no phase
+    # of a held branch ends.
     for index, step in run.phase_end_steps.items():
         if index not in missing:
             try:
@@ -54,7 +54,7 @@ def phase_ends(run: RunDirectory) -> PhaseEnds:
 
 
 def missing_ends(run: RunDirectory) -> dict[int, str]:
-    """Says why phases have no snapshot at their end, before any is read.
+    """Says why phases have no snapshot at their end, without reading any.
 
     Args:
         run: The run.
@@ -80,10 +80,10 @@ def missing_ends(run: RunDirectory) -> dict[int, str]:
 
 
 def missing_phases(missing: Mapping[int, str]) -> tuple[str, ...]:
-    """Says which phases have no agent.
+    """Describes which phases have no agent.
 
     Args:
-        missing: Why each of them has none, by index, in order.
+        missing: The reasons, by phase index, in order.
 
     Returns:
         A line for each reason.
@@ -94,7 +94,7 @@ def missing_phases(missing: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def ended_phase(run: RunDirectory, phase: int | None) -> int:
-    """The phase whose agent is asked for.
+    """Checks that a phase has an agent.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""The learning curve of a run over its staircase: what it shows, and where it is kept."""
+"""The learning curve of a run over its staircase."""
 
 from __future__ import annotations
 
@@ -11,14 +11,37 @@ from eval.phase_ends import phase_ends
 from eval.training_tables import read_training_table
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from eval.stored_episodes import StoredEpisode
 
 
-def plot_run(run: RunDirectory) -> tuple[Path, Path]:
-    """Draws the learning curve of a run into `evaluation/learning-curve.png` and `.svg`.
+def learning_curve(run: RunDirectory) -> Figure:
+    """Draws the learning curve of a run over its staircase; writes nothing.
 
-    The figure shows what the tables of the run hold at the time, so drawing it again replaces it;
-    from the same tables come the same bytes.
+    Args:
+        run: The run, which need not be complete or compared.
+
+    Returns:
+        Return, success and learning rate against the step, with evaluation results if stored.
+
+    Raises:
+        RunError: If no training episode has ended yet or a table is damaged.
+    """
+    episodes = read_training_table(run.episodes_path, ("step", "return", "success"))
+    if episodes["step"].size == 0:
+        raise RunError(f"{run.path} has no finished training episode yet, so nothing to plot")
+    updates = read_training_table(run.metrics_path, ("step", "learning_rate"))
+    # Imported late: matplotlib takes seconds, and bad input should be reported sooner.
+    from eval.figure import draw_run
+
+    return draw_run(run, episodes, updates, _evaluated(run))
+
+
+def plot_run(run: RunDirectory) -> tuple[Path, Path]:
+    """Writes the learning curve to the run's `evaluation/learning-curve.png` and `.svg`.
+
+    Files that exist are replaced. The same tables give the same bytes.
 
     Args:
         run: The run, which need not be complete or compared.
@@ -30,28 +53,23 @@ def plot_run(run: RunDirectory) -> tuple[Path, Path]:
         RunError: If no training episode has ended yet, a table is damaged, or the files cannot be
             written.
     """
-    episodes = read_training_table(run.episodes_path, ("step", "return", "success"))
-    if episodes["step"].size == 0:
-        raise RunError(f"{run.path} has no finished training episode yet, so nothing to plot")
-    updates = read_training_table(run.metrics_path, ("step", "learning_rate"))
-    # Imported late: drawing takes seconds to import, and mistakes are answered before.
-    from eval.figure import draw_run
+    figure = learning_curve(run)
+    from eval.figure import rendered
 
-    images = draw_run(run, episodes, updates, _evaluated(run))
-    paths = {kind: run.evaluation_path / f"learning-curve.{kind}" for kind in images}
+    paths = run.evaluation_path / "learning-curve.png", run.evaluation_path / "learning-curve.svg"
     try:
         run.evaluation_path.mkdir(parents=True, exist_ok=True)
-        for kind, path in paths.items():
-            write_atomically(path, images[kind])
+        for path in paths:
+            write_atomically(path, rendered(figure, path.suffix[1:]))
     except OSError as error:
         raise RunError(
             f"cannot write in {run.evaluation_path}: {error.strerror or error}"
         ) from error
-    return paths["png"], paths["svg"]
+    return paths
 
 
 def _evaluated(run: RunDirectory) -> dict[int, list[StoredEpisode]]:
-    """Stored evaluation episodes by the step of their snapshot, the same ones for each."""
+    """Stored evaluation episodes by the step of the snapshot; only those that all agents played."""
     from eval.stored_episodes import read_episodes
 
     stored = read_episodes(run)

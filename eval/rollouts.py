@@ -1,4 +1,4 @@
-"""Playing episodes with the agent of a snapshot, so that the same seed gives the same bits."""
+"""Plays episodes with the agent of a snapshot; the same seed gives the same bits."""
 
 from __future__ import annotations
 
@@ -17,33 +17,32 @@ from agents.snapshots.agent import Agent
 
 
 @dataclass(frozen=True)
-class Moment:
-    """An episode as far as it has got.
+class EpisodeProgress:
+    """How far an episode has got.
 
     Attributes:
-        seed: What the environment was reset with.
+        seed: Seed of the reset.
         length: Actions so far.
-        total_reward: Sum of the rewards so far; the return, when the episode is over.
-        success: Whether the goal is reached at this moment.
-        over: Whether this is the last moment of the episode.
+        episode_return: Sum of the rewards so far.
+        success: Whether the goal is reached now.
+        over: Whether the episode has ended.
     """
 
     seed: int
     length: int
-    total_reward: float
+    episode_return: float
     success: bool
     over: bool
 
 
 class Rollouts:
-    """One environment and one acting model of a run; the agent of any snapshot can be put in.
+    """Plays episodes with the agent of any snapshot of a run.
 
-    Everything happens on the CPU, one observation at a time: batches of another size, or another
-    device, would add floating-point numbers in another order.
+    The agent acts on the CPU, one observation at a time: another device or batch size would add
+    floating-point numbers in another order and so change the bits.
 
     Args:
-        run: The run whose agents play; its task, reward, control and observation
-            are used.
+        run: The run whose agents play; its task, reward, control and observation are used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 
@@ -52,7 +51,7 @@ class Rollouts:
         self._env = make_env(run.config, **render)
 
     def __enter__(self) -> Rollouts:
-        """Gives the rollouts themselves, which are closed at the end of the block."""
+        """Returns itself; the end of the block closes the simulation."""
         return self
 
     def __exit__(
@@ -65,54 +64,54 @@ class Rollouts:
         self._env.close()
 
     def load(self, snapshot: Snapshot) -> None:
-        """Puts in the agent of a snapshot: its networks and observation statistics.
+        """Lets the agent of a snapshot play: its networks and observation statistics.
 
         Args:
             snapshot: A snapshot of the run.
 
         Raises:
-            RunError: If a file of it was altered.
+            RunError: If one of its files was altered.
         """
         self._agent.load(snapshot)
 
-    def moments(self, seed: int) -> Iterator[Moment]:
-        """Plays an episode with the deterministic policy, a step at a time.
+    def steps(self, seed: int) -> Iterator[EpisodeProgress]:
+        """Plays an episode with the deterministic policy, one step at a time.
 
         Args:
-            seed: What the environment is reset with; it alone decides the episode.
+            seed: Seed of the reset, which alone decides the episode.
 
         Yields:
             The episode after the reset and after each action.
         """
         observation, info = self._env.reset(seed=seed)
-        moment = Moment(seed, 0, 0.0, bool(info["is_success"]), over=False)
-        yield moment
-        while not moment.over:
+        progress = EpisodeProgress(seed, 0, 0.0, bool(info["is_success"]), over=False)
+        yield progress
+        while not progress.over:
             action, _ = self._agent.predict(observation, deterministic=True)
             observation, reward, terminated, truncated, info = self._env.step(action)
-            moment = Moment(
+            progress = EpisodeProgress(
                 seed,
-                moment.length + 1,
-                moment.total_reward + float(reward),
+                progress.length + 1,
+                progress.episode_return + float(reward),
                 bool(info["is_success"]),
                 over=terminated or truncated,
             )
-            yield moment
+            yield progress
 
-    def play(self, seed: int) -> Moment:
+    def play(self, seed: int) -> EpisodeProgress:
         """Plays an episode to its end.
 
         Args:
-            seed: What the environment is reset with.
+            seed: Seed of the reset.
 
         Returns:
-            The last moment.
+            The episode at its end.
         """
-        *_, last = self.moments(seed)
+        *_, last = self.steps(seed)
         return last
 
     def render(self) -> NDArray[np.uint8]:
-        """Draws the present moment; the task must have been made with `render_mode="rgb_array"`.
+        """Draws the scene; the task must have been made with `render_mode="rgb_array"`.
 
         Returns:
             Frame of shape (height, width, 3).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -11,6 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
+RUNS, EPISODES = 0, 1
+"""The axes of an array of shape (runs, episodes)."""
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A number for each array of a stack: from shape (..., runs, episodes) to shape (...)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,32 @@ def interquartile_mean(values: ArrayLike) -> float:
         ValueError: If `values` is not one-dimensional, is empty or holds a number that is not
             finite.
     """
-    return float(scipy.stats.trim_mean(_checked(values), 0.25))
+    return float(pooled_interquartile_mean(_checked(values)[np.newaxis]))
+
+
+def pooled_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over all runs and episodes.
+
+    Args:
+        values: Shape (..., runs, episodes).
+
+    Returns:
+        Shape (...).
+    """
+    return np.asarray(values.mean(axis=(-2, -1)))
+
+
+def pooled_interquartile_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interquartile mean of the values of all runs and episodes, pooled as rliable does.
+
+    Args:
+        values: Shape (..., runs, episodes).
+
+    Returns:
+        Shape (...).
+    """
+    pooled = values.reshape(*values.shape[:-2], -1)
+    return np.asarray(scipy.stats.trim_mean(pooled, 0.25, axis=-1))
 
 
 def wilson_interval(successes: int, trials: int) -> Estimate:
@@ -79,38 +110,67 @@ def wilson_interval(successes: int, trials: int) -> Estimate:
     return Estimate(rate, low, high)
 
 
-def bootstrap_mean(values: ArrayLike) -> Estimate:
-    """Mean with its 95 % percentile bootstrap interval (Efron & Tibshirani, 1993, chapter 13).
+def bootstrap(values: ArrayLike, statistic: Statistic, axes: Sequence[int]) -> Estimate:
+    """A statistic with its 95 % percentile bootstrap interval (Efron & Tibshirani, 1993, ch. 13).
 
-    The resamples are drawn from a generator with a fixed seed, so equal values give an equal
-    interval. Values that are all the same give an interval of no width.
+    Each axis is resampled by draws of its own: with both, a resample keeps whole runs and whole
+    episodes together (the pigeonhole bootstrap; Owen, 2007). An axis that is not resampled is
+    taken as it is. The generator has a fixed seed, so equal values give an equal interval.
+
+    Args:
+        values: Shape (runs, episodes), each at least 1; every run played the same episodes.
+        statistic: What is estimated, such as `pooled_mean`.
+        axes: What is drawn anew: `[EPISODES]`, `[RUNS]` or both.
+
+    Returns:
+        The statistic of the values and its interval.
+
+    Raises:
+        ValueError: If `values` has another shape, is empty or holds a number that is not finite,
+            or `axes` names no axis, an unknown one, or one twice.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"values need the shape (runs, episodes), got the shape {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("every value must be finite")
+    if not axes or not set(axes) <= {RUNS, EPISODES} or len(set(axes)) < len(axes):
+        raise ValueError(f"axes must be [{RUNS}], [{EPISODES}] or both, got {list(axes)}")
+    value = float(statistic(array))
+    generator = np.random.default_rng(0)
+    batch = max(1, min(1_000, 10_000_000 // array.size))  # so many resamples fit into memory
+    found = []
+    for start in range(0, RESAMPLES, batch):
+        count = min(batch, RESAMPLES - start)
+        rows, columns = (
+            generator.integers(0, size, (count, size)) if axis in axes else np.arange(size)[None]
+            for axis, size in enumerate(array.shape)
+        )
+        found.append(statistic(array[rows[:, :, np.newaxis], columns[:, np.newaxis, :]]))
+    alpha = (1 - CONFIDENCE) / 2
+    low, high = _quantiles(np.concatenate(found), np.array([alpha, 1 - alpha]))
+    # Of values that differ in their last bit only, rounding may put every mean on one side.
+    return Estimate(value, min(value, float(low)), max(value, float(high)))
+
+
+def bootstrap_mean(values: ArrayLike) -> Estimate:
+    """Mean over the episodes of one run, with its 95 % bootstrap interval.
 
     Args:
         values: Shape (n,), n >= 1.
 
     Returns:
-        The mean and its interval.
+        The mean and its interval, which has no width if all values are equal.
 
     Raises:
         ValueError: If `values` is not one-dimensional, is empty or holds a number that is not
             finite.
     """
     sample = _checked(values)
-    if np.all(sample == sample[0]):
+    if np.all(sample == sample[0]):  # rounding could move the mean of many equal values
         only = float(sample[0])
         return Estimate(only, only, only)
-    interval = scipy.stats.bootstrap(
-        (sample,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=1_000,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    mean = float(np.mean(sample))
-    # Of values that differ in their last bit only, rounding may put every mean on one side.
-    return Estimate(mean, min(mean, float(interval.low)), max(mean, float(interval.high)))
+    return bootstrap(sample[np.newaxis], pooled_mean, [EPISODES])
 
 
 def paired_difference(values: ArrayLike, baseline: ArrayLike) -> Estimate:
@@ -155,6 +215,21 @@ def rolling_mean(values: ArrayLike, window: int) -> NDArray[np.float64]:
     starts = np.maximum(0, ends - window)
     means: NDArray[np.float64] = (sums[ends] - sums[starts]) / (ends - starts)
     return means
+
+
+def _quantiles(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linearly interpolated quantiles.
+
+    Rounded as by `scipy.stats.quantile`, which the oldest supported SciPy lacks; NumPy's quantiles
+    differ in the last bit.
+    """
+    ordered = np.sort(values)
+    places = levels * (values.size - 1)
+    below = np.floor(places).astype(np.int64)
+    share = places - below
+    above = np.minimum(below + 1, values.size - 1)
+    quantiles: NDArray[np.float64] = (1 - share) * ordered[below] + share * ordered[above]
+    return quantiles
 
 
 def _checked(values: ArrayLike) -> NDArray[np.float64]:

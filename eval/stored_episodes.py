@@ -1,4 +1,4 @@
-"""`evaluation/episodes.csv`: every evaluation episode that was ever played, each of them once."""
+"""`evaluation/episodes.csv`: every evaluation episode ever played, each once."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class StoredEpisode:
         step: Step of the snapshot.
         state_sha256: Checksum of the snapshot's state, which tells agents apart.
         episode: Place among the evaluation episodes, from 0.
-        seed: What the environment was reset with.
-        total_reward: The return.
+        seed: Seed of the reset.
+        episode_return: Sum of the rewards.
         length: Actions taken.
         success: 1 if the goal was reached at the end, else 0.
     """
@@ -43,7 +43,7 @@ class StoredEpisode:
     state_sha256: str
     episode: int
     seed: int
-    total_reward: float
+    episode_return: float
     length: int
     success: int
 
@@ -51,18 +51,18 @@ class StoredEpisode:
 Episodes = Mapping[tuple[str, int], StoredEpisode]
 
 
-def played_episodes(
+def play_and_store(
     run: RunDirectory, agents: Mapping[int, Snapshot], episodes: int
 ) -> dict[int, tuple[StoredEpisode, ...]]:
-    """Evaluation episodes of some agents; those that are not stored yet are played and stored.
+    """Plays the evaluation episodes that are not stored yet and stores them.
 
     Args:
         run: The run.
-        agents: Snapshots at phase ends of the run, by phase.
+        agents: The snapshots whose agents play, by the phase that ends there.
         episodes: How many evaluation episodes.
 
     Returns:
-        For each phase its episodes, in the order of `evaluation_seeds(episodes)`.
+        The episodes of each phase, in the order of `evaluation_seeds(episodes)`.
 
     Raises:
         ConfigError: If `episodes` is out of range.
@@ -75,7 +75,7 @@ def played_episodes(
         for phase, agent in agents.items()
     }
     if any(missing.values()):
-        # Imported late: SB3 takes seconds, and mistakes are answered before.
+        # Imported late: SB3 takes seconds, and bad input should be reported sooner.
         from eval.rollouts import Rollouts
 
         with Rollouts(run) as rollouts:
@@ -101,7 +101,7 @@ def _play(
             state_sha256=agent.state_sha256,
             episode=end.seed - FIRST_EVALUATION_SEED,
             seed=end.seed,
-            total_reward=end.total_reward,
+            episode_return=end.episode_return,
             length=end.length,
             success=int(end.success),
         )
@@ -176,7 +176,7 @@ def _parse(row: list[str]) -> StoredEpisode:
     )
     if (
         len(state) != 64
-        or not math.isfinite(episode.total_reward)
+        or not math.isfinite(episode.episode_return)
         or episode.seed != FIRST_EVALUATION_SEED + episode.episode
         or min(episode.phase, episode.step, episode.episode, episode.length) < 0
         or episode.success not in (0, 1)
@@ -203,7 +203,7 @@ def _to_csv(episodes: Iterable[StoredEpisode]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    # Sorted, so that the file does not tell in what order the commands were given.
+    # Sorted, so that the order of the commands does not show in the file.
     writer.writerows(
         astuple(e) for e in sorted(episodes, key=lambda e: (e.step, e.state_sha256, e.episode))
     )

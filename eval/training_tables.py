@@ -1,4 +1,4 @@
-"""Reading what a run recorded while it trained."""
+"""Reads the tables that a run writes while it trains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Columns = dict[str, NDArray[np.float64]]
 def read_training_table(path: Path, columns: Sequence[str]) -> Columns:
     """Reads columns of `episodes.csv` or `metrics.csv`.
 
-    A row that a killed process left half written at the end is ignored, as a continued run does.
+    A last row that a killed process left half written is ignored.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Replaying a run between its snapshots, to see whether it comes to the same bits again."""
+"""Replays a run between its snapshots and checks that the bits come out the same."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from agents.training.observers import Observer
 
 
 @dataclass(frozen=True)
-class Replay:
-    """A stretch of a run that was trained again.
+class ReplayedStretch:
+    """A stretch of training between two snapshots, trained a second time.
 
     Attributes:
-        start: Step of the snapshot it began with; 0 for the beginning of training.
-        stop: Step of the next snapshot.
+        start: Step of the snapshot at its beginning; 0 is the beginning of training.
+        stop: Step of the snapshot at its end.
         expected: `state_sha256` of the snapshot at `stop`.
-        found: What the replay came to.
+        found: `state_sha256` of the replayed state.
     """
 
     start: int
@@ -36,12 +36,12 @@ class Replay:
 
     @property
     def agrees(self) -> bool:
-        """Whether the replay came to the same state, bit for bit."""
+        """Whether both states are the same, bit for bit."""
         return self.found == self.expected
 
 
-def replays(run: RunDirectory, start: int | None = None) -> tuple[tuple[int, int], ...]:
-    """The stretches of a run that can be replayed.
+def stretches(run: RunDirectory, start: int | None = None) -> tuple[tuple[int, int], ...]:
+    """Lists the stretches of a run that can be replayed.
 
     Args:
         run: The run.
@@ -55,50 +55,48 @@ def replays(run: RunDirectory, start: int | None = None) -> tuple[tuple[int, int
         ConfigError: If no stretch begins at `start`.
     """
     steps = (0, *snapshot_steps(run))
-    stretches = tuple(pairwise(steps))
+    pairs = tuple(pairwise(steps))
     if run.parent is not None:
-        # What lies before the fork was trained by the parent.
-        stretches = tuple(pair for pair in stretches if pair[0] >= run.parent.step)
-    if not stretches:
+        # The parent trained what lies before the fork.
+        pairs = tuple(pair for pair in pairs if pair[0] >= run.parent.step)
+    if not pairs:
         raise RunError(f"{run.path} has no stretch between two snapshots to replay")
     if start is None:
-        return stretches
-    chosen = tuple(pair for pair in stretches if pair[0] == start)
+        return pairs
+    chosen = tuple(pair for pair in pairs if pair[0] == start)
     if not chosen:
-        valid = ", ".join(str(first) for first, _ in stretches)
+        valid = ", ".join(str(first) for first, _ in pairs)
         raise ConfigError(f"--from-step {start}: {run.path} can be replayed from {valid}")
     return chosen
 
 
-def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[Replay]:
-    """Trains a run again from snapshot to snapshot, beside it, and compares the states.
+def verify_run(run: RunDirectory, start: int | None = None) -> Iterator[ReplayedStretch]:
+    """Trains a run again from snapshot to snapshot, in a temporary folder, and compares the states.
 
-    The run is read and left as it is.
+    The run itself is only read.
 
     Args:
         run: The run.
         start: Step of a snapshot, or 0, to replay only the stretch that begins there.
 
     Yields:
-        Each stretch with the state that was expected and the one that was found.
+        Each stretch, with the state of the run and that of the replay.
 
     Raises:
         RunError: If a snapshot is damaged or the run has none.
         ConfigError: If no stretch begins at `start`.
     """
-    stretches = replays(run, start)
-
-    for first, last in stretches:
+    for first, last in stretches(run, start):
         expected = read_snapshot(run, last)
         check_snapshot(run, expected)
         with TemporaryDirectory() as folder:
-            yield Replay(
+            yield ReplayedStretch(
                 first, last, expected.state_sha256, _replay(run, first, expected, Path(folder))
             )
 
 
 class _Reached(Exception):
-    """The replay has come to its last step."""
+    """The replay has reached its last step."""
 
 
 class _StopAt(Observer):

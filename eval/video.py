@@ -1,4 +1,4 @@
-"""A video of evaluation episodes, with what one should know written on the frames."""
+"""Films evaluation episodes, with phase, rate, return and outcome written on the frames."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from eval.seeds import evaluation_seeds
 from schedules import Phase
 
 if TYPE_CHECKING:
-    from eval.rollouts import Moment, Rollouts
+    from eval.rollouts import EpisodeProgress, Rollouts
 
-# Reach is done in a few steps, so that many episodes fit; of episodes that fail, a few will do.
+# Reach takes a few steps, so many episodes fit; of episodes that fail, a few are enough.
 MAXIMUM_EPISODES, ENOUGH_STEPS = 8, 200
 WIDTH, HEIGHT, BAR = 720, 480, 64
 # Time to see the goal, and then the outcome.
@@ -49,8 +49,8 @@ def video_path(run: RunDirectory, phase: int | None = None) -> Path:
 def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool = False) -> Path:
     """Films the first evaluation episodes of a phase's agent, in real time.
 
-    There are up to 8; none is begun after 200 steps. The file is H.264 that browsers play. The
-    same snapshot and seeds give the same episodes, so a video that exists is kept.
+    At most 8 are filmed, and no new one after 200 steps. The file is H.264, which browsers play.
+    The same snapshot and seeds give the same episodes, so a video that exists is kept.
 
     Args:
         run: The run.
@@ -69,7 +69,7 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
     path = video_path(run, index)
     if path.exists() and not overwrite:
         return path
-    # Imported late: SB3 takes seconds, and mistakes are answered before.
+    # Imported late: SB3 takes seconds, and bad input should be reported sooner.
     from eval.rollouts import Rollouts
 
     with Rollouts(
@@ -93,17 +93,19 @@ def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:
     for number, seed in enumerate(evaluation_seeds(MAXIMUM_EPISODES), start=1):
         if steps >= ENOUGH_STEPS:
             return
-        for moment in rollouts.moments(seed):
-            if moment.over:
-                steps += moment.length
-            frame = _captioned(rollouts.render(), run, phase, number, moment)
-            repeats = FRAMES_AFTER if moment.over else FRAMES_BEFORE if moment.length == 0 else 1
+        for progress in rollouts.steps(seed):
+            if progress.over:
+                steps += progress.length
+            frame = _captioned(rollouts.render(), run, phase, number, progress)
+            repeats = (
+                FRAMES_AFTER if progress.over else FRAMES_BEFORE if progress.length == 0 else 1
+            )
             for _ in range(repeats):
                 yield frame
 
 
 def _captioned(
-    picture: Frame, run: RunDirectory, phase: Phase, number: int, moment: Moment
+    picture: Frame, run: RunDirectory, phase: Phase, number: int, progress: EpisodeProgress
 ) -> Frame:
     canvas = Image.new("RGB", (WIDTH, HEIGHT + BAR), _BAR_COLOUR)
     canvas.paste(Image.fromarray(picture), (0, BAR))
@@ -111,14 +113,14 @@ def _captioned(
     large, small = ImageFont.load_default(20), ImageFont.load_default(15)
     draw.text((14, 8), f"phase {phase.index}, rate {phase.learning_rate:.3g}", _TEXT, large)
     draw.text((14, 37), f"{run.config.env}, {run.config.algo}", _FADED, small)
-    if moment.over:
-        words, colour = ("success", _SUCCESS) if moment.success else ("no success", _FAILURE)
+    if progress.over:
+        words, colour = ("success", _SUCCESS) if progress.success else ("no success", _FAILURE)
     else:
-        words, colour = f"step {moment.length}", _TEXT
+        words, colour = f"step {progress.length}", _TEXT
     draw.text((WIDTH - 14, 8), words, colour, large, anchor="ra")
     draw.text(
         (WIDTH - 14, 37),
-        f"episode {number}, return {moment.total_reward:.2f}",
+        f"episode {number}, return {progress.episode_return:.2f}",
         _FADED,
         small,
         anchor="ra",

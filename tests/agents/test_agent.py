@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 def lab_return(run: RunDirectory, seed: int) -> float:
     with Rollouts(run) as rollouts:
         rollouts.load(read_snapshot(run, snapshot_steps(run)[-1]))
-        return rollouts.play(seed).total_reward
+        return rollouts.play(seed).episode_return
 
 
 def agent_return(agent: Any, env: Any, seed: int) -> float:

@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, trim_mean
+from scipy.stats import bootstrap as scipy_bootstrap
 
 from eval.statistics import (
+    EPISODES,
+    RUNS,
+    bootstrap,
     bootstrap_mean,
     interquartile_mean,
     paired_difference,
+    pooled_interquartile_mean,
+    pooled_mean,
     rolling_mean,
     wilson_interval,
 )
@@ -88,6 +94,60 @@ def test_equal_values_have_an_interval_without_width(values):
         warnings.simplefilter("error")
         estimate = bootstrap_mean(values)
     assert (estimate.low, estimate.value, estimate.high) == (values[0],) * 3
+
+
+def test_intervals_of_one_run_stay_as_published():
+    estimate = bootstrap_mean([i * i / 7 - 3 * i for i in range(20)])
+    assert (estimate.low, estimate.high) == pytest.approx(
+        (-12.785714285714285, -8.757142857142858), rel=1e-12
+    )
+
+
+def test_the_interval_of_one_run_is_scipys():
+    values = np.random.default_rng(3).exponential(size=101)
+    expected = scipy_bootstrap(
+        (values,), np.mean, n_resamples=10_000, batch=1_000, method="percentile", rng=0
+    ).confidence_interval
+    estimate = bootstrap(values[np.newaxis], pooled_mean, [EPISODES])
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert bootstrap_mean(values) == estimate
+
+
+@pytest.mark.parametrize("axes", [[RUNS], [EPISODES], [RUNS, EPISODES]])
+def test_bootstrap_draws_each_axis_by_itself(axes):
+    generator = np.random.default_rng(4)
+    values = generator.normal(size=(6, 1)) + 2 * generator.normal(size=(1, 30))
+    draws = np.empty(4_000)
+    for i in range(len(draws)):
+        resample = values
+        for axis in axes:
+            size = values.shape[axis]
+            resample = np.take(resample, generator.integers(0, size, size), axis)
+        draws[i] = resample.mean()
+    estimate = bootstrap(values, pooled_mean, axes)
+    assert (estimate.low, estimate.high) == pytest.approx(
+        np.quantile(draws, [0.025, 0.975]), abs=0.08
+    )
+
+
+def test_the_interquartile_mean_has_an_interval_over_runs_and_episodes():
+    values = np.random.default_rng(5).normal(size=(8, 40))
+    values[0, 0] = 1e9  # an outlier, which moves the mean and not this
+    estimate = bootstrap(values, pooled_interquartile_mean, [RUNS, EPISODES])
+    assert estimate.value == pytest.approx(trim_mean(values, 0.25, axis=None))
+    assert -0.5 < estimate.low < estimate.value < estimate.high < 0.5
+
+
+@pytest.mark.parametrize("axes", [[], [2], [RUNS, RUNS], [-1]])
+def test_axes_that_are_not_there_are_refused(axes):
+    with pytest.raises(ValueError, match="axes must be"):
+        bootstrap([[1.0, 2.0]], pooled_mean, axes)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [[]], [[np.nan, 1.0]]])
+def test_values_that_are_no_runs_by_episodes_are_refused(values):
+    with pytest.raises(ValueError, match=r"shape|finite"):
+        bootstrap(values, pooled_mean, [EPISODES])
 
 
 def test_paired_difference_sees_through_the_difficulty_of_the_episodes():

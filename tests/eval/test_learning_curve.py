@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from agents import RunError
-from eval import compare_phases, plot_run
+from eval import compare_phases, learning_curve, plot_run
 
 
 def shown_in(path):
@@ -26,6 +26,14 @@ def test_figure_shows_the_staircase_and_the_phases(sac):
         assert words in text
     assert "step (environment timesteps)" in text
     assert "evaluation" not in text
+
+
+def test_the_figure_alone_writes_nothing(sac):
+    before = sorted(sac.path.rglob("*"))
+    returns, success, rate = learning_curve(sac).axes
+    assert (returns.get_ylabel(), success.get_ylabel()) == ("return per episode", "success (%)")
+    assert rate.get_ylabel() == "learning rate"
+    assert sorted(sac.path.rglob("*")) == before
 
 
 def test_evaluation_results_are_shown_when_there_are_any(sac):

@@ -23,12 +23,16 @@ from eval import (
     compare_phases,
     comparison_table,
     evaluation_seeds,
+    play_phases,
     plot_run,
+    summarise_phases,
     summary_path,
     video_path,
 )
+from eval.comparison import TRAINING_COLUMNS
 from eval.rollouts import Rollouts
 from eval.statistics import bootstrap_mean, interquartile_mean, wilson_interval
+from eval.training_tables import read_training_table
 from schedules import StaircaseSchedule
 from tests.eval.conftest import PPO as PPO_CONFIG
 from tests.eval.conftest import SAC as SAC_CONFIG
@@ -125,12 +129,22 @@ def test_statistics_are_those_of_the_stored_episodes(sac):
         returns = np.array(phase_returns(sac, result.phase))
         successes = sum(int(r["success"]) for r in rows(sac) if int(r["phase"]) == result.phase)
         assert result.mean_return == bootstrap_mean(returns)
-        assert result.interquartile_mean_return == interquartile_mean(returns)
+        assert result.interquartile_mean_return.value == interquartile_mean(returns)
         assert result.success_rate == wilson_interval(successes, 4)
         if result.phase == 0:
             assert result.difference is None
         else:
             assert result.difference == bootstrap_mean(returns - baseline)
+
+
+def test_summarising_neither_plays_nor_writes(sac):
+    comparison = compare_phases(sac, episodes=2)
+    played = play_phases(sac, episodes=2)
+    training = read_training_table(sac.episodes_path, TRAINING_COLUMNS)
+    shutil.rmtree(sac.evaluation_path)
+    shutil.rmtree(sac.snapshots_path)
+    assert summarise_phases(sac, played, training) == comparison
+    assert not sac.evaluation_path.exists()
 
 
 def test_comparing_again_plays_nothing_and_tells_the_same(sac):

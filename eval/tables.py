@@ -1,4 +1,4 @@
-"""A comparison as tables for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NONE = "-"
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """Lays a comparison out as tables, with what must be known to read them.
+    """Lays a comparison out as tables with short explanations.
 
     Args:
         comparison: The comparison.
 
     Returns:
-        Something that a `rich` console prints, made for 80 columns or more.
+        What a `rich` console prints, at 80 columns or more.
     """
     title = f"{comparison.run}: {comparison.env}, {comparison.algo}, seed {comparison.seed}"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(""), _evaluation(comparison)]
@@ -34,7 +34,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 def _evaluation(comparison: Comparison) -> RenderableType:
     differs = any(result.difference for result in comparison.phases)
     last = ("minus phase 0",) if differs else ()
-    table = _table("phase", "steps", "rate", "return", "IQM", "success %", *last)
+    table = simple_table("phase", "steps", "rate", "return", "IQM", "success %", *last)
     for result in comparison.phases:
         success = result.success_rate
         table.add_row(
@@ -42,7 +42,7 @@ def _evaluation(comparison: Comparison) -> RenderableType:
             f"{result.start}–{result.stop}",
             f"{result.learning_rate:.3g}",
             f"{result.mean_return.value:.2f}",
-            f"{result.interquartile_mean_return:.2f}",
+            f"{result.interquartile_mean_return.value:.2f}",
             f"{100 * success.value:.0f}\n[{100 * success.low:.0f}, {100 * success.high:.0f}]",
             *(_difference(result.difference) for _ in last),
         )
@@ -61,7 +61,9 @@ def _evaluation(comparison: Comparison) -> RenderableType:
 
 
 def _decay_effects(comparison: Comparison) -> RenderableType:
-    table = _table("into phase", "rate", "held at", "until step", "held return", "decay effect")
+    table = simple_table(
+        "into phase", "rate", "held at", "until step", "held return", "decay effect"
+    )
     for result in comparison.phases:
         if (effect := result.decay_effect) is not None:
             table.add_row(
@@ -82,7 +84,7 @@ def _decay_effects(comparison: Comparison) -> RenderableType:
 def _training(comparison: Comparison) -> RenderableType:
     names = ("return", "IQM", "success %")
     recent = [f"{name.removesuffix(' %')},\nlast {RECENT_EPISODES}" for name in names]
-    table = _table("phase", "episodes", *names, *recent)
+    table = simple_table("phase", "episodes", *names, *recent)
     for result in comparison.phases:
         table.add_row(
             str(result.phase),
@@ -93,10 +95,19 @@ def _training(comparison: Comparison) -> RenderableType:
     return Group("Training episodes of the phases, played by an agent that explored", table)
 
 
-def _table(*columns: str) -> Table:
+def simple_table(*columns: str, wraps: str = "steps") -> Table:
+    """A table with a line below the head, all columns to the right.
+
+    Args:
+        *columns: Heads.
+        wraps: The column that may wrap where the terminal is narrow.
+
+    Returns:
+        The table, without rows.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=name != "steps")
+        table.add_column(name, justify="right", no_wrap=name != wraps)
     return table
 
 
