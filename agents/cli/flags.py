@@ -13,12 +13,12 @@ import tyro
 
 import envs
 from agents.algorithms import ALGORITHMS
-from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig, read_schedule
 from agents.parsing import parse_json, parse_yaml
 from agents.presets import load_preset
 from agents.runs.directory import BRANCH_LENGTHS, RunDirectory
 from agents.training.branch_schedules import decayed_schedule, held_schedule
+from envs.choices import unknown_choice
 from schedules import Schedule, StaircaseSchedule
 
 SCHEDULE_FLAGS = tuple(field.name for field in dataclasses.fields(StaircaseSchedule))

@@ -29,6 +29,9 @@ GRIPPED_MASS = Quantity((1.0, 1.0), (0.2, 2.0), "kg")
 _GRASPED_LIFT: Interval = (0.0, 0.2)
 # The hand comes closer than this to where it should be, in metres.
 _GRASPED_MARGIN = 0.005
+# How much narrower than the cube the hand is at first, in metres: fingers that only touch a cube
+# have no contact, and the first to have one throws it at the other.
+_SQUEEZE = 0.0005
 
 
 class LooseBody(ABC):
@@ -159,7 +162,7 @@ class Cube(LooseBody):
                 math.dist(place, point) >= distance + _GRASPED_MARGIN for point, distance in away
             ),
         )
-        robot.grasp((x, y, self.height + lift), self.size)
+        robot.grasp((x, y, self.height + lift), self.size - _SQUEEZE)
         robot.observe()
         self.place(robot.ee_position)
 

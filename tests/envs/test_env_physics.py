@@ -160,3 +160,15 @@ def test_a_hand_does_not_press_a_cube_into_the_table(robot, mass):
     assert way(seen[:2], seen[6:8]) < 0.06
     assert max(depths) < 1.5 * MILLIMETRE
     env.close()
+
+
+@pytest.mark.parametrize("robot", ARMS)
+@pytest.mark.parametrize("size", [0.03, 0.04, 0.06])
+def test_what_is_held_stays_where_it_is_in_the_hand(robot, size):
+    env = grasping(robot, size, 1.0)
+    for seed in range(3):
+        env.reset(seed=seed)
+        for _ in range(8):
+            seen = env.step(np.array([0.0, 0.0, 0.3, -1.0], np.float32))[0]["observation"]
+        assert way(seen[:3], seen[7:10]) < 5.0 * MILLIMETRE
+    env.close()

@@ -136,7 +136,7 @@ def test_the_smallest_and_the_largest_object_rest_on_the_table(task, end):
     env.close()
 
 
-@pytest.mark.parametrize("size", [0.02, 0.04, 0.06])
+@pytest.mark.parametrize("size", [0.03, 0.04, 0.06])
 @pytest.mark.parametrize("robot", able_robots("pick_and_place"))
 def test_a_grasped_cube_is_in_the_hand_and_can_be_carried(robot, size):
     env = make("pick_and_place", robot=robot, grasped=1, object_size=size)
@@ -243,14 +243,14 @@ def test_stacks_goals_fit_cubes_of_different_sizes():
 
 
 def displacement(task, **kwargs):
-    """How far an object gets that a force of 20 N pushes for 5 ms."""
+    """How far an object gets that a force of 7.5 N pushes for a control period."""
     env = make(task, object_x=-0.15, object_y=-0.2, **kwargs)
     env.reset(seed=0)
     start, simulation = rest(env), env.unwrapped._simulation
     pybullet.applyExternalForce(
         simulation._movable[0],
         -1,
-        (0.0, 60.0, 0.0),
+        (0.0, 7.5, 0.0),
         start[:3].tolist(),
         2,
         simulation._client,
