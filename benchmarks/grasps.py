@@ -2,10 +2,10 @@
 
     python -m benchmarks.grasps [--tries 15] [--robots panda iiwa]
 
-Prints the tables in docs/physics.md; takes five minutes. Sizes and masses go beyond what PickAndPlace
-takes, to show why it does not take them. Episodes begin with the cube in the hand,
+Prints the tables in docs/physics.md; takes five minutes. Sizes and masses go beyond what
+PickAndPlace takes, to show why it does not take them. Episodes begin with the cube in the hand,
 which closes for 50 control periods: still, or going as far as it can in one direction for four
-periods and in the other for four. What is held is then still where it was in the hand.
+periods and in the other for four.
 """
 
 from __future__ import annotations

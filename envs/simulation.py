@@ -55,6 +55,7 @@ PyBullet's default of 0.08 a step is meant for more steps: with it a closed hand
 1 kg 1.3 mm into the table, with this 0.8 mm. It has cubes held and at rest as well.
 """
 
+SOLVER = pybullet.CONSTRAINT_SOLVER_LCP_PGS
 SOLVER_ITERATIONS = 30
 """Sweeps of the solver, over all that touches or is driven, in one physics step.
 
@@ -188,7 +189,7 @@ class Simulation:
             contactERP=CONTACT_GAIN,
             physicsClientId=self._client,
         )
-        self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_PGS, SOLVER_ITERATIONS)
+        self._solve_by(SOLVER, SOLVER_ITERATIONS)
         if self._gui:
             # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
             # drawn while it is being built takes ten times as long to build.
