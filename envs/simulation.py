@@ -134,14 +134,38 @@ def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
         geometry = ElementTree.SubElement(shape, "geometry")
         size = ElementTree.SubElement(ElementTree.SubElement(geometry, "box", size=sides), "size")
         size.text = sides
-    with tempfile.TemporaryDirectory() as folder:
-        # Files name their meshes from where they are.
-        for beside in path.parent.iterdir():
-            if beside.name != path.name:
-                (Path(folder) / beside.name).symlink_to(beside)
-        copy = Path(folder) / path.name
-        tree.write(copy)
+    if not _locate_meshes(tree, path.parent):
+        raise LoadError(f"{path} names a mesh that is not there")
+    with _written(tree, path.name) as copy:
         yield copy
+
+
+def _locate_meshes(tree: ElementTree.ElementTree[Any], folder: Path) -> bool:
+    """Have a file name its meshes so that it can lie anywhere; whether all are there.
+
+    PyBullet keeps what it read of a mesh by this name, for the life of the process.
+    """
+    for mesh in tree.iter("mesh"):
+        uri = mesh.find("uri")
+        name = mesh.get("filename", "") if uri is None else uri.text or ""
+        name = name.removeprefix("package://")
+        # A slash in front means the folder, too.
+        files = (folder / name, folder / name.lstrip("/"))
+        file = next((str(file) for file in files if file.is_file()), None)
+        if file is None:
+            return False
+        if uri is None:
+            mesh.set("filename", file)
+        else:
+            uri.text = file
+    return True
+
+
+@contextlib.contextmanager
+def _written(tree: ElementTree.ElementTree[Any], name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        tree.write(file := Path(folder) / name)
+        yield file
 
 
 class Simulation:
@@ -826,16 +850,11 @@ class _Sketch(Simulation):
             seen, felt = link.find("visual/geometry"), link.find("collision/geometry")
             if seen is not None and felt is not None:
                 seen[:] = felt[:]
-        for mesh in tree.iter("mesh"):
-            file = path.parent / mesh.get("filename", "").removeprefix("package://")
-            if not file.exists():
-                # Who knows where PyBullet finds it: then as fine as it is.
-                yield path
-                return
-            mesh.set("filename", str(file))
-        with tempfile.TemporaryDirectory() as folder:
-            coarse = Path(folder) / path.name
-            tree.write(coarse)
+        if not _locate_meshes(tree, path.parent):
+            # Who knows where PyBullet finds it: then as fine as it is.
+            yield path
+            return
+        with _written(tree, path.name) as coarse:
             yield coarse
 
 
