@@ -2,10 +2,11 @@
 
     python -m benchmarks.settings [--rounds 15]
 
-Prints the table in docs/physics.md; takes two minutes. The time is that of a step of PickAndPlace
+Prints the tables in docs/physics.md; takes two minutes. The time is that of a step of PickAndPlace
 with random actions, beside the settings as they are, in alternating rounds of processor time. The
 hand's way is that in 1000 zero actions from rest, a cube's that in 200; the depth is how far a
-closed hand presses a cube of 1 kg into the table. All with the Panda.
+closed hand presses a cube of 1 kg into the table. All with the Panda. A second table has the depth
+for other masses.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "inverse kinematics as in panda-gym": {"IK_ITERATIONS": 20, "IK_DAMPING": 0.5},
 }
 STEPS = 150
+MASSES = (0.1, 0.2, 0.5, 1.0, 10.0)
 
 
 @contextlib.contextmanager
@@ -78,9 +80,9 @@ def idle() -> tuple[float, float]:
     return 1e3 * hand, 1e3 * math.dist(start["achieved_goal"], ends[199]["achieved_goal"])
 
 
-def depth() -> float:
-    """How far a closed hand presses a cube of 1 kg into the table, in mm."""
-    env = make("push", object_x=0.0, object_y=0.0)
+def depth(robot: str = "panda", mass: float = 1.0) -> float:
+    """How far a closed hand presses a cube into the table, in mm."""
+    env = make("push", robot=robot, object_mass=mass, object_x=0.0, object_y=0.0)
     seen = env.reset(seed=0, options={"goal": [0.15, 0.15, 0.02]})[0]["observation"]
     heights = []
     for step in range(60):
@@ -116,6 +118,11 @@ def main() -> None:
         with using(values):
             (hand, cube), pressed = idle(), depth()
         print(f"| {name:34} | {ratio:4.2f} | {hand:6.1f} mm | {cube:6.2f} mm | {pressed:4.1f} mm |")
+    print("\n| pressed | " + " | ".join(f"{mass:4g} kg" for mass in MASSES) + " |")
+    print("|---------|" + "---------|" * len(MASSES))
+    for robot in envs.ROBOTS:
+        depths = (f"{depth(robot, mass):4.1f} mm" for mass in MASSES)
+        print(f"| {robot:7} | " + " | ".join(depths) + " |")
 
 
 if __name__ == "__main__":

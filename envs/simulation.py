@@ -51,8 +51,8 @@ same share of the error in a control period, so the arm keeps its speed.
 CONTACT_GAIN = 0.4
 """Share of the depth of bodies in each other that is removed in one physics step.
 
-PyBullet's default of 0.08 a step is meant for more steps: with it a closed hand presses a cube of
-1 kg 1.3 mm into the table, with this 0.8 mm. It has cubes held and at rest as well.
+With PyBullet's default of 0.08 a closed hand presses a cube of 1 kg 1.7 mm into the table, with
+this 0.8 mm (`python -m benchmarks.settings`).
 """
 
 SOLVER = pybullet.CONSTRAINT_SOLVER_LCP_PGS
