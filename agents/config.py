@@ -10,7 +10,6 @@ from typing import Any
 
 import envs
 from agents.algorithms import ALGORITHMS
-from agents.choices import unknown_choice
 from agents.hyperparameters import (
     ACTIVATIONS,
     OPTIMIZERS,
@@ -20,6 +19,7 @@ from agents.hyperparameters import (
     check_normalize,
 )
 from agents.plain import plain, shown
+from envs.choices import unknown_choice
 from envs.manipulation import OBSERVATIONS, REWARDS
 from envs.robots.robot import CONTROLS
 from schedules import Schedule, schedule_from_dict

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.choices import unknown_choice
 from agents.plain import shown
+from envs.choices import unknown_choice
 
 NORMALIZED_KEYS = ("observation", "achieved_goal", "desired_goal")
 """Entries of an observation that are numbers, not pictures."""

@@ -7,9 +7,9 @@ from importlib.resources import files
 from typing import Any
 
 from agents.algorithms import ALGORITHMS
-from agents.choices import unknown_choice
 from agents.config import ConfigError
 from agents.parsing import parse_yaml
+from envs.choices import unknown_choice
 
 
 def load_preset(algo: str, env: str, observation: str = "state") -> dict[str, Any]:

@@ -1,9 +1,25 @@
-"""One way to refuse a name: say what was given, what is valid, and what is nearest."""
+"""One way to refuse a name: say what was given, what is nearest, and what is valid."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+def unknown_choice(kind: str, given: object, choices: Iterable[str | None]) -> str:
+    """Words the refusal of a name that is not among the choices.
+
+    Args:
+        kind: What the name stands for, such as `"env"`.
+        given: The value that was given.
+        choices: The valid names.
+
+    Returns:
+        One line, with the nearest choice when one is close.
+    """
+    names = sorted(map(str, choices))
+    hint = f"{asked} " if (asked := _did_you_mean(given, names)) else ""
+    return f"unknown {kind} {given!r}: {hint}valid: {', '.join(names)}"
 
 
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
@@ -15,15 +31,12 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
         choices: Its valid values.
 
     Raises:
-        ValueError: `value` is none of them. The message lists them and asks for the nearest.
+        ValueError: `value` is none of them.
     """
     choices = tuple(choices)
     # What is no name, such as an array, need not be comparable with one.
-    if (value is None or isinstance(value, str)) and value in choices:
-        return
-    listed = ", ".join(repr(choice) for choice in choices)
-    hint = nearest_choice(value, choices)
-    raise ValueError(f"{name} must be one of {listed}, got {value!r}{hint}")
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ValueError(unknown_choice(name, value, choices))
 
 
 def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) -> None:
@@ -41,18 +54,13 @@ def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) ->
     for name in given:
         if name not in keywords:
             listed = ", ".join(keywords) or "no keywords"
+            hint = f"; {asked}" if (asked := _did_you_mean(name, keywords)) else ""
             raise TypeError(
-                f"{owner} takes {listed}, got an unexpected keyword argument {name!r}"
-                f"{nearest_choice(name, keywords)}"
+                f"{owner} takes {listed}, got an unexpected keyword argument {name!r}{hint}"
             )
 
 
-def nearest_choice(value: object, choices: Iterable[str | None]) -> str:
-    """The end of a refusal that asks for the choice nearest to a value; empty if none is near.
-
-    Args:
-        value: What was given.
-        choices: What is valid.
-    """
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _did_you_mean(given: object, names: Sequence[str]) -> str:
+    """The question for the nearest name; empty if none is near."""
+    nearest = get_close_matches(str(given).lower(), names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else ""

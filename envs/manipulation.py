@@ -8,9 +8,8 @@ import hashlib
 import inspect
 import math
 import pickle
-import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
@@ -28,7 +27,7 @@ from envs.randomisation import DISTURBANCES, Disturbance, Range, read_ranges
 from envs.registry import ROBOTS, TASK_TYPES, able_robots
 from envs.robots.robot import Robot
 from envs.simulation import CONTROL_PERIOD, InSimulationError, LoadError, Simulation, Vector
-from envs.tasks.loose_body import LARGEST
+from envs.tasks.loose_body import OBSERVATION_LIMIT
 from envs.tasks.task import Distances, Goals, Task
 
 Observation: TypeAlias = dict[str, NDArray[Any]]
@@ -159,18 +158,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._goal_shape = (goal_size,)
         seen = robot.observation_size if observation == "pixels" else size
         parts: dict[str, spaces.Space[Any]] = {
-            "observation": spaces.Box(-LARGEST, LARGEST, (seen,), np.float32),
-            "achieved_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
-            "desired_goal": spaces.Box(-LARGEST, LARGEST, (goal_size,), np.float32),
+            "observation": spaces.Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, (seen,), np.float32),
+            "achieved_goal": spaces.Box(
+                -OBSERVATION_LIMIT, OBSERVATION_LIMIT, (goal_size,), np.float32
+            ),
+            "desired_goal": spaces.Box(
+                -OBSERVATION_LIMIT, OBSERVATION_LIMIT, (goal_size,), np.float32
+            ),
         }
-        # An observation's three parts are pieces of one array, filled at once.
-        self._entries = size + 2 * goal_size
-        self._fill: Callable[..., None] = struct.Struct(f"{self._entries}f").pack_into
-        self._parts = (
-            slice(0, size),
-            slice(size, size + goal_size),
-            slice(size + goal_size, self._entries),
-        )
         if observation != "state":
             parts["pixels"] = spaces.Box(0, 255, (pixels_size, pixels_size, 3), np.uint8)
         self.observation_space = spaces.Dict(parts)  # type: ignore[assignment]
@@ -272,9 +267,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             if seed is None:
                 self.np_random = self._next_generator
             self._next_generator = None
-        first, self._running = not self._goal, False
+        self._running = False
         self._begin_episode(goal)
-        state = self._read(check=first)
+        state = self._read()
         self._running = True
         _, reached = self._judge(state["achieved_goal"].tolist(), self._goal)
         return self._seen(state), {"is_success": bool(reached)}
@@ -460,7 +455,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             self._goal, self._actions, self._asked = [], [], None
             return None
         self._begin_episode(goal)
-        state = self._read(check=True)
+        state = self._read()
         for entries in actions:
             self._advance(entries)
             state = self._read()
@@ -502,27 +497,20 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.robot.act(entries)
         self._simulation.step()
 
-    def _read(self, check: bool = False) -> Observation:
+    def _read(self) -> Observation:
         """The observation with all that robot and task tell, whatever the agent sees of it."""
         robot, task = self.robot.observe(), self.task.observe()
         achieved_goal = self.task.achieved_goal()
-        if check:
-            self._check_read(robot, task, achieved_goal)
-        # To make an array of a sequence of numbers takes numpy three times as long.
-        entries = np.empty(self._entries, _SINGLE)
-        try:
-            self._fill(entries, 0, *robot, *task, *achieved_goal, *self._goal)
-        except (TypeError, struct.error):
-            self._check_read(robot, task, achieved_goal)
-            raise
-        seen, achieved, desired = self._parts
-        state = {
-            "observation": entries[seen],
-            "achieved_goal": entries[achieved],
-            "desired_goal": entries[desired],
+        self._check_read(robot, task, achieved_goal)
+        state: Observation = {
+            "observation": np.array((*robot, *task), _SINGLE),
+            "achieved_goal": np.array(achieved_goal, _SINGLE),
+            "desired_goal": np.array(self._goal, _SINGLE),
         }
         if self._disturbance is not None:
-            state["observation"] = self._disturbance.blur(state["observation"], LARGEST)
+            state["observation"] = self._disturbance.add_noise(
+                state["observation"], OBSERVATION_LIMIT
+            )
         return state
 
     def _seen(self, state: Observation) -> Observation:

@@ -276,19 +276,19 @@ class Disturbance:
         self._draw_observation_noise(generator)
         return action
 
-    def blur(self, observation: NDArray[np.float32], largest: float) -> NDArray[np.float32]:
+    def add_noise(self, observation: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
         """Add the noise of the present observation; the same however often it is asked for.
 
         Args:
             observation: The true one.
-            largest: What entries are clipped to.
+            limit: What entries are clipped to, on both sides.
 
         Returns:
             The noisy one.
         """
         if self._noise is None:
             return observation
-        return np.clip(observation + self._noise, -largest, largest).astype(np.float32)
+        return np.clip(observation + self._noise, -limit, limit).astype(np.float32)
 
     def _draw_observation_noise(self, generator: np.random.Generator) -> None:
         if self._observation_deviation:

@@ -10,9 +10,10 @@ import contextlib
 import math
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 
@@ -24,6 +25,9 @@ from envs.server import connect, disconnect, pybullet, pybullet_data, silence
 
 Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
+
+Boxes = Mapping[str, tuple[Vector, Vector]]
+"""A box for each of some links, by their names: its centre in the link's frame, and its sides."""
 
 UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
 """The quaternion of a body that is not turned."""
@@ -44,11 +48,28 @@ PyBullet's default of 0.1 a step is meant for 20 steps in a control period; this
 same share of the error in a control period, so the arm keeps its speed.
 """
 
-SOLVER_RESIDUAL = 0.001
-"""Squared change of velocity, in (m/s)² or (rad/s)², at which the solver's iterations end early.
+CONTACT_GAIN = 0.4
+"""Share of the depth of bodies in each other that is removed in one physics step.
 
-Ten times as much would be cheaper still, but is more than gravity does in a physics step: pushed
-cubes then end elsewhere.
+With PyBullet's default of 0.08 a closed hand presses a cube of 1 kg 1.7 mm into the table, with
+this 0.8 mm (`python -m benchmarks.settings`).
+"""
+
+SOLVER = pybullet.CONSTRAINT_SOLVER_LCP_PGS
+SOLVER_ITERATIONS = 30
+"""Sweeps of the solver, over all that touches or is driven, in one physics step.
+
+They are made on the matrix of what pushes what, which PyBullet's default solver never makes: a
+sweep then costs a third. That solver may end early, but where it did, at a squared change of
+velocity of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
+"""
+
+ROUND_ITERATIONS = 50
+ROUND_RESIDUAL = 2e-4
+"""Greatest number of sweeps of the default solver, which :meth:`Simulation.round_friction` chooses,
+and where they end early: at this squared change of velocity, in (m/s)² or (rad/s)².
+
+At 0.001 an idle arm sinks.
 """
 
 IK_ITERATIONS = 2
@@ -90,6 +111,63 @@ class LoadError(ValueError):
     """A file of a body is missing, or PyBullet cannot read it."""
 
 
+_NO_BOXES: Boxes = MappingProxyType({})
+
+
+@contextlib.contextmanager
+def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
+    """A copy of a URDF or SDF file in which some links touch others as boxes."""
+    if not boxes:
+        yield path
+        return
+    tree = ElementTree.parse(path)
+    for link in tree.iter("link"):
+        if (box := boxes.get(link.get("name", ""))) is None:
+            continue
+        for shape in link.findall("collision"):
+            link.remove(shape)
+        centre, sides = (" ".join(map(str, vector)) for vector in box)
+        shape = ElementTree.SubElement(link, "collision", name=f"{link.get('name')}_box")
+        # A URDF has numbers in attributes, an SDF in elements; neither minds the other's.
+        ElementTree.SubElement(shape, "origin", xyz=centre, rpy="0 0 0")
+        ElementTree.SubElement(shape, "pose").text = f"{centre} 0 0 0"
+        geometry = ElementTree.SubElement(shape, "geometry")
+        size = ElementTree.SubElement(ElementTree.SubElement(geometry, "box", size=sides), "size")
+        size.text = sides
+    if not _locate_meshes(tree, path.parent):
+        raise LoadError(f"{path} names a mesh that is not there")
+    with _written(tree, path.name) as copy:
+        yield copy
+
+
+def _locate_meshes(tree: ElementTree.ElementTree[Any], folder: Path) -> bool:
+    """Have a file name its meshes so that it can lie anywhere; whether all are there.
+
+    PyBullet keeps what it read of a mesh by this name, for the life of the process.
+    """
+    for mesh in tree.iter("mesh"):
+        uri = mesh.find("uri")
+        name = mesh.get("filename", "") if uri is None else uri.text or ""
+        name = name.removeprefix("package://")
+        # A slash in front means the folder, too.
+        files = (folder / name, folder / name.lstrip("/"))
+        file = next((str(file) for file in files if file.is_file()), None)
+        if file is None:
+            return False
+        if uri is None:
+            mesh.set("filename", file)
+        else:
+            uri.text = file
+    return True
+
+
+@contextlib.contextmanager
+def _written(tree: ElementTree.ElementTree[Any], name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        tree.write(file := Path(folder) / name)
+        yield file
+
+
 class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
@@ -127,12 +205,15 @@ class Simulation:
         self._filters: dict[tuple[int, int], tuple[int, int]] = {}
         self._ik_damping: dict[int, list[float]] = {}
         pybullet.setGravity(0.0, 0.0, -9.81, self._client)
+        # One call for all physics steps of a control period: each call costs 2 µs.
         pybullet.setPhysicsEngineParameter(
-            fixedTimeStep=CONTROL_PERIOD / SUBSTEPS,
+            fixedTimeStep=CONTROL_PERIOD,
+            numSubSteps=SUBSTEPS,
             deterministicOverlappingPairs=1,
-            solverResidualThreshold=SOLVER_RESIDUAL,
+            contactERP=CONTACT_GAIN,
             physicsClientId=self._client,
         )
+        self._solve_by(SOLVER, SOLVER_ITERATIONS)
         if self._gui:
             # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
             # drawn while it is being built takes ten times as long to build.
@@ -160,6 +241,25 @@ class Simulation:
             "a simulation, and what is in one, cannot be copied or pickled: copy its environment"
         )
 
+    def round_friction(self) -> None:
+        """Have friction resist alike in all directions, for what slides far.
+
+        Otherwise it resists along x and along y as much as it can, each for itself, and so up to
+        1.4 times as much between them. This takes PyBullet's default solver, which is slower, and
+        in which cubes creep.
+        """
+        self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_SI, ROUND_ITERATIONS)
+
+    def _solve_by(self, solver: int, iterations: int) -> None:
+        # PyBullet prints that it changes the solver.
+        with silence():
+            pybullet.setPhysicsEngineParameter(
+                constraintSolverType=solver,
+                numSolverIterations=iterations,
+                solverResidualThreshold=ROUND_RESIDUAL,
+                physicsClientId=self._client,
+            )
+
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called, or the window was closed."""
@@ -176,12 +276,15 @@ class Simulation:
 
     # Building
 
-    def load_urdf(self, file_name: str, position: Vector) -> int:
+    def load_urdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
         """Load an articulated body, its base fixed, from `pybullet_data` or an absolute path.
 
         Args:
             file_name: Path of the URDF file.
             position: Position of its base.
+            boxes: Links that touch others as boxes, whatever the file says. Between a mesh and a
+                box PyBullet finds one point of contact at a time, between boxes all of them: held
+                between two meshes, a light cube is spun out of the hand.
 
         Returns:
             The body.
@@ -194,7 +297,12 @@ class Simulation:
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
-        with self._loadable(path) as file, _reading(path), silence():
+        with (
+            _with_boxes(path, boxes) as boxed,
+            self._loadable(boxed) as file,
+            _reading(path),
+            silence(),
+        ):
             body: int = pybullet.loadURDF(
                 str(file), position, useFixedBase=True, flags=flags, physicsClientId=self._client
             )
@@ -206,12 +314,13 @@ class Simulation:
     def _loadable(self, path: Path) -> contextlib.AbstractContextManager[Path]:
         return contextlib.nullcontext(path)
 
-    def load_sdf(self, file_name: str, position: Vector) -> int:
+    def load_sdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
         """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
 
         Args:
             file_name: Path of the SDF file.
             position: Position of its base.
+            boxes: Links that touch others as boxes.
 
         Returns:
             The body.
@@ -220,8 +329,8 @@ class Simulation:
             LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
         """
         path = _existing(file_name)
-        with _reading(path), silence():
-            bodies = pybullet.loadSDF(str(path), physicsClientId=self._client)
+        with _with_boxes(path, boxes) as file, _reading(path), silence():
+            bodies = pybullet.loadSDF(str(file), physicsClientId=self._client)
         if len(bodies) != 1:
             raise LoadError(f"{path} must hold one body, and holds {len(bodies)}")
         body: int = bodies[0]
@@ -433,6 +542,11 @@ class Simulation:
         """Set the mass, in kilograms, of a movable body of one link, and its inertia with it."""
         pybullet.changeDynamics(body, -1, mass=mass, physicsClientId=self._client)
 
+    def set_inertia(self, body: int, link: int, mass: float, inertia: float) -> None:
+        """Set a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
+        for change in ({"mass": mass}, {"localInertiaDiagonal": (inertia,) * 3}):
+            pybullet.changeDynamics(body, link, **change, physicsClientId=self._client)
+
     def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
         """Let links pass through everything, which saves looking for their contacts.
 
@@ -506,10 +620,8 @@ class Simulation:
         Raises:
             RuntimeError: The window was closed meanwhile.
         """
-        client, step = self._client, pybullet.stepSimulation
         try:
-            for _ in range(SUBSTEPS):
-                step(client)
+            pybullet.stepSimulation(self._client)
         except pybullet.error:
             raise RuntimeError("the window was closed") from None
 
@@ -524,18 +636,18 @@ class Simulation:
             targets: Angle in radians, or offset in metres, of each.
             forces: Greatest torque in N·m, or force in N, of each.
         """
-        # PyBullet takes a third of the call's time to look up keywords.
         count = len(joints)
         pybullet.setJointMotorControlArray(
             body,
             joints,
             pybullet.POSITION_CONTROL,
-            targets,
-            (0.0,) * count,  # velocities aimed at
-            forces,
-            (MOTOR_GAIN,) * count,
-            (1.0,) * count,  # gains of velocities
-            self._client,
+            targetPositions=targets,
+            # In each physics step PyBullet lets a motor give as much impulse as its force would in
+            # all of them.
+            forces=[force / SUBSTEPS for force in forces],
+            positionGains=(MOTOR_GAIN,) * count,
+            velocityGains=(1.0,) * count,
+            physicsClientId=self._client,
         )
 
     # Reading
@@ -587,22 +699,16 @@ class Simulation:
         Returns:
             Positions of all movable joints of the body.
         """
-        none = ()
         angles: Vector = pybullet.calculateInverseKinematics(
             body,
             link,
             position,
             quaternion,
-            none,  # lower limits
-            none,  # upper limits
-            none,  # ranges
-            none,  # rest pose
-            self._ik_damping[body],
-            pybullet.IK_DLS,
-            none,  # start where the joints are
-            IK_ITERATIONS,
-            IK_RESIDUAL,
-            self._client,
+            jointDamping=self._ik_damping[body],
+            solver=pybullet.IK_DLS,
+            maxNumIterations=IK_ITERATIONS,
+            residualThreshold=IK_RESIDUAL,
+            physicsClientId=self._client,
         )
         return angles
 
@@ -744,16 +850,11 @@ class _Sketch(Simulation):
             seen, felt = link.find("visual/geometry"), link.find("collision/geometry")
             if seen is not None and felt is not None:
                 seen[:] = felt[:]
-        for mesh in tree.iter("mesh"):
-            file = path.parent / mesh.get("filename", "").removeprefix("package://")
-            if not file.exists():
-                # Who knows where PyBullet finds it: then as fine as it is.
-                yield path
-                return
-            mesh.set("filename", str(file))
-        with tempfile.TemporaryDirectory() as folder:
-            coarse = Path(folder) / path.name
-            tree.write(coarse)
+        if not _locate_meshes(tree, path.parent):
+            # Who knows where PyBullet finds it: then as fine as it is.
+            yield path
+            return
+        with _written(tree, path.name) as coarse:
             yield coarse
 
 

@@ -12,9 +12,9 @@ import tyro
 
 import envs
 from agents.algorithms import ALGORITHMS
-from agents.choices import unknown_choice
 from agents.config import DEVICES, VEC_ENVS, ConfigError, RunConfig
 from agents.runs.directory import BRANCH_LENGTHS
+from envs.choices import unknown_choice
 from envs.manipulation import OBSERVATIONS, REWARDS
 from envs.robots.robot import CONTROLS
 from schedules import StaircaseSchedule

@@ -23,11 +23,11 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
 from agents.algorithms import ALGORITHMS
-from agents.choices import unknown_choice
 from agents.config import ConfigError, RunConfig
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS, RESERVED
 from agents.learners.features import UnprivilegedExtractor
 from agents.learners.hindsight import EpisodicHerReplayBuffer
+from envs.choices import unknown_choice
 from schedules import ProgressSchedule
 
 # Arguments of the SB3 classes that take a class, or that are SB3's own business.

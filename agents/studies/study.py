@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.choices import unknown_choice
 from agents.config import FIRST_EVALUATION_SEED, ConfigError, RunConfig
 from agents.plain import plain, shown
 from agents.presets import load_preset
 from agents.runs.directory import BRANCH_LENGTHS
+from envs.choices import unknown_choice
 from schedules import StaircaseSchedule
 
 PLACEBOS = 2

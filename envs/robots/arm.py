@@ -15,6 +15,9 @@ _ARM = (0, 1, 2, 3, 4, 5, 6)
 _FLANGE = 6
 _REACH = 0.05
 _OPENING = 0.2
+# A robot that is so near to where it was sent, in metres or radians, is sent on from there: sent on
+# from where it is, it would sink, a little in every control period.
+_ARRIVED = 0.001
 # They bring the hand to within 2 mm of any place above the table.
 _GRASP_ITERATIONS = 8
 
@@ -53,9 +56,8 @@ class Arm(Robot):
         super().__init__(control, gripper)
         self.action_size = (3 if control == "ee" else 7) + gripper
         self.observation_size = 6 + gripper
-        # Python finds what an instance has sooner than what its class has.
-        for name in ("joints", "forces", "fingers", "tool", "down", "above"):
-            setattr(self, name, getattr(self, name))
+        # Where the last action sent the end effector or the joints; nowhere before the first.
+        self._sent: Vector | None = None
 
     def load(self, simulation: Simulation) -> None:
         """Put the robot into the simulation."""
@@ -70,8 +72,13 @@ class Arm(Robot):
         """Put the model into the simulation and return its body."""
 
     @abstractmethod
-    def gripper_angles(self, opening: float) -> Vector:
-        """Positions of the driven joints after the arm's for an opening in metres, clipped."""
+    def gripper_angles(self, opening: float, now: float) -> Vector:
+        """Positions of the driven joints after the arm's, to move the gripper.
+
+        Args:
+            opening: What it is to come to, in metres, clipped.
+            now: What it is, in metres.
+        """
 
     @abstractmethod
     def opening(self, first: float, second: float) -> float:
@@ -79,43 +86,51 @@ class Arm(Robot):
 
     def reset(self) -> None:
         """Return to the rest pose."""
-        rest = (*self.rest, *self.gripper_angles(0.0))
+        self._sent = None
+        rest = (*self.rest, *self.gripper_angles(0.0, 0.0))
         self._simulation.place_joints(self._body, self.joints, rest)
         self._simulation.drive_joints(self._body, self.joints, rest, self.forces)
 
     def grasp(self, position: Vector, width: float) -> None:
         """Put the end effector somewhere, with the gripper about to close on what is between."""
         simulation, body = self._simulation, self._body
+        self._sent = None
         (x, y, z), (dx, dy, dz) = position, self.above
         flange = (x + dx, y + dy, z + dz)
         for _ in range(_GRASP_ITERATIONS):
             arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
-            simulation.place_joints(body, self.joints, (*arm, *self.gripper_angles(width)))
-        closed = (*arm, *self.gripper_angles(0.0))
+            simulation.place_joints(body, self.joints, (*arm, *self.gripper_angles(width, width)))
+        closed = (*arm, *self.gripper_angles(0.0, width))
         simulation.drive_joints(body, self.joints, closed, self.forces)
 
     def act(self, action: Vector) -> None:
-        """Displace the motors' targets from where the robot is now."""
+        """Displace the motors' targets from where the robot is, or was sent if it is there."""
         simulation, body = self._simulation, self._body
         if self.control == "ee":
-            (x, y, z), (dx, dy, dz) = self.ee_position, self.above
+            x, y, height = self._displace(self.ee_position, action)
+            dx, dy, dz = self.above
             # Below the table top no target can be reached, only pushed against.
-            height = z + _REACH * action[2]
-            flange = (
-                x + _REACH * action[0] + dx,
-                y + _REACH * action[1] + dy,
-                (height if height > 0.0 else 0.0) + dz,
-            )
+            flange = (x + dx, y + dy, max(height, 0.0) + dz)
             arm = simulation.inverse_kinematics(body, _FLANGE, flange, self.down)[:7]
         else:
-            angles = simulation.joint_positions(body, _ARM)
-            arm = [at + _REACH * by for at, by in zip(angles, action[:7], strict=True)]
+            arm = self._displace(simulation.joint_positions(body, _ARM), action)
         if not self.gripper:
             # Its own motors go on holding the gripper closed.
             simulation.drive_joints(body, _ARM, arm, self.forces[:7])
             return
-        targets = (*arm, *self.gripper_angles(self._opening + _OPENING * action[-1]))
+        now = self._opening
+        targets = (*arm, *self.gripper_angles(now + _OPENING * action[-1], now))
         simulation.drive_joints(body, self.joints, targets, self.forces)
+
+    def _displace(self, positions: Vector, action: Vector) -> Vector:
+        """Where an action sends what is at these positions."""
+        sent = positions if self._sent is None else self._sent
+        # A joint's action has the gripper's entry after those of the joints.
+        self._sent = [
+            (to if abs(to - at) < _ARRIVED else at) + _REACH * by
+            for at, to, by in zip(positions, sent, action[: len(positions)], strict=True)
+        ]
+        return self._sent
 
     def observe(self) -> Vector:
         """Position and velocity of the end effector, and the gripper's opening."""

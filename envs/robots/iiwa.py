@@ -9,6 +9,20 @@ _WIDEST = 0.08
 # The distance between the tips at a finger angle of 0, and how it grows with the angle: measured.
 _AT_ZERO, _PER_RADIAN = 0.0168, 0.275
 _TIPS_PARALLEL = 0.1
+# The tips' meshes are hollow towards each other; PyBullet fills them, and this is what it makes of
+# them, as a box each.
+_TIP = (0.0151, 0.0159, 0.0515)
+_TIPS = {
+    "left_finger_tip": ((-0.00155, -0.00225, 0.02575), _TIP),
+    "right_finger_tip": ((0.00155, -0.00225, 0.02575), _TIP),
+}
+# From the finger to the tip, left and right.
+_FINGERS = (8, 9, 10, 11, 12, 13)
+# In kg: with the file's 0.2, fingers open by themselves when the hand is shaken.
+_FINGER_MASS = 0.05
+# In kg·m². The file says 0.1, but PyBullet makes it up from the shapes, 0.00005 for a tip, and
+# then takes hundreds of sweeps until a tip withstands its motor.
+_FINGER_INERTIA = 0.02
 
 
 class Iiwa(Arm):
@@ -33,7 +47,7 @@ class Iiwa(Arm):
     | 0-6   | displacement of joint 1 to 7                | [-1, 1] | 0.05 rad    |
     | 7     | change of the tips' distance, if any        | [-1, 1] | 0.2 m       |
 
-    The tips open to 0.08 m; an object between them is pressed with about 170 N a finger.
+    The tips open to 0.08 m; an object between them is pressed with about 200 N a finger.
 
     Observation:
 
@@ -47,9 +61,10 @@ class Iiwa(Arm):
     camera_distance = 1.1
     # Arm, wrist, fingers, tips.
     joints = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 10, 13)
-    # The arm's torques are the model's. The fingers press about as strongly as the Panda's, 170 N
-    # at a lever of 0.2 m: with 50 N they lose one cube in five.
-    forces = (*(300.0,) * 7, 100.0, 35.0, 35.0, 35.0, 35.0)
+    # The arm's are the LBR iiwa 7's: with the model's 300 N·m it jerks what it holds out of its
+    # hand. The fingers press with 200 N at a lever of 0.2 m: with more, light cubes are lost, with
+    # less, heavy ones.
+    forces = (176.0, 176.0, 110.0, 110.0, 110.0, 40.0, 40.0, 100.0, 40.0, 40.0, 40.0, 40.0)
     rest = (-0.03197, 0.67822, -0.00405, -1.23433, 0.0027, 1.22906, -0.03603)
     fingers = (8, 11)
     tips = (10, 13)
@@ -63,12 +78,18 @@ class Iiwa(Arm):
 
     def load_model(self, simulation: Simulation) -> int:
         """Put the arm into the simulation."""
-        return simulation.load_sdf("kuka_iiwa/kuka_with_gripper2.sdf", BASE)
+        body = simulation.load_sdf("kuka_iiwa/kuka_with_gripper2.sdf", BASE, _TIPS)
+        for link in _FINGERS:
+            simulation.set_inertia(body, link, _FINGER_MASS, _FINGER_INERTIA)
+        return body
 
-    def gripper_angles(self, opening: float) -> Vector:
-        """Angles of the wrist, both fingers and both tips, which stay parallel."""
-        angle = (min(max(opening, 0.0), _WIDEST) - _AT_ZERO) / _PER_RADIAN
-        return (0.0, -angle, angle, angle - _TIPS_PARALLEL, _TIPS_PARALLEL - angle)
+    def gripper_angles(self, opening: float, now: float) -> Vector:
+        """Angles of the wrist, of both fingers, and of both tips to be parallel now."""
+        angle, angle_now = (
+            (min(max(width, 0.0), _WIDEST) - _AT_ZERO) / _PER_RADIAN for width in (opening, now)
+        )
+        tip = angle_now - _TIPS_PARALLEL
+        return (0.0, -angle, angle, tip, -tip)
 
     def opening(self, first: float, second: float) -> float:
         """Distance between the tips for the angles of the fingers."""

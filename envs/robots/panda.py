@@ -10,6 +10,13 @@ from envs.simulation import Simulation, Vector
 # A tenth of a millimetre off the stops: on them, motor and stop fight, which takes the solver
 # longer.
 _CLOSED, _OPEN = 0.0001, 0.0399
+# The outer 36 mm of the fingers, which alone reach an object, as a box each. The meshes are as wide
+# there, to 0.2 mm.
+_PAD = (0.0174, 0.0143, 0.036)
+_PADS = {
+    "panda_leftfinger": ((0.0, 0.00715, 0.0358), _PAD),
+    "panda_rightfinger": ((0.0, -0.00715, 0.0358), _PAD),
+}
 
 
 class Panda(Arm):
@@ -57,13 +64,11 @@ class Panda(Arm):
 
     def load_model(self, simulation: Simulation) -> int:
         """Put the arm into the simulation."""
-        return simulation.load_urdf("franka_panda/panda.urdf", BASE)
+        return simulation.load_urdf("franka_panda/panda.urdf", BASE, _PADS)
 
-    def gripper_angles(self, opening: float) -> Vector:
+    def gripper_angles(self, opening: float, now: float) -> Vector:
         """Offsets of both fingers, which share the opening."""
-        offset = 0.5 * opening
-        # In a third of the time that `min` and `max` take.
-        offset = _CLOSED if offset < _CLOSED else _OPEN if offset > _OPEN else offset
+        offset = min(max(0.5 * opening, _CLOSED), _OPEN)
         return (offset, offset)
 
     def opening(self, first: float, second: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
-from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS, Cube
+from envs.tasks.loose_body import FRICTION, GRIPPED_MASS, GRIPPED_SIZE, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import ROUNDING, Distances, Goals, Task, pairs
 
@@ -56,7 +56,7 @@ class Flip(Task):
             "object_x": Quantity(DRAWN, REACHED_X, "m"),
             "object_y": Quantity(DRAWN, REACHED_Y, "m"),
             "object_size": GRIPPED_SIZE,
-            "object_mass": MASS,
+            "object_mass": GRIPPED_MASS,
             "object_friction": FRICTION,
         }
     )

@@ -9,7 +9,7 @@ import numpy as np
 from envs.randomisation import PROBABILITY, Interval, Quantity, Range, chance
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import FRICTION, GRIPPED_SIZE, MASS
+from envs.tasks.loose_body import FRICTION, GRIPPED_MASS, GRIPPED_SIZE
 from envs.tasks.one_body import CubeTask
 from envs.tasks.table import DRAWN, REACHED_X, REACHED_Y, REACHED_Z
 
@@ -52,7 +52,7 @@ class PickAndPlace(CubeTask):
             "object_x": Quantity(DRAWN, REACHED_X, "m"),
             "object_y": Quantity(DRAWN, REACHED_Y, "m"),
             "object_size": GRIPPED_SIZE,
-            "object_mass": MASS,
+            "object_mass": GRIPPED_MASS,
             "object_friction": FRICTION,
             "grasped": PROBABILITY,
         }

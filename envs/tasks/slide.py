@@ -49,6 +49,7 @@ class Slide(OneBodyTask):
     pixels_camera = Camera((0.27, 0.0, 0.12), distance=0.84, yaw=90.0, pitch=-42.0)
 
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
+        simulation.round_friction()
         add_table(simulation, length=1.4, centre=-0.1)
         puck = Puck(simulation, self.ranges)
         return puck, simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))

@@ -18,7 +18,7 @@ from envs.randomisation import (
 )
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
-from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_SIZE, MASS, Cube
+from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_MASS, GRIPPED_SIZE, Cube
 from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
 from envs.tasks.task import Task
 
@@ -72,7 +72,7 @@ class Stack(Task):
             "object_x": Quantity(DRAWN, REACHED_X, "m"),
             "object_y": Quantity(DRAWN, REACHED_Y, "m"),
             "object_size": GRIPPED_SIZE,
-            "object_mass": MASS,
+            "object_mass": GRIPPED_MASS,
             "object_friction": FRICTION,
             "placed": PROBABILITY,
             "grasped": PROBABILITY,

@@ -157,7 +157,6 @@ def pairs(achieved_goal: Goals, desired_goal: Goals) -> Iterable[tuple[Any, Any]
         `goal_size` pairs.
     """
     if isinstance(achieved_goal, list):
-        # To say that they are equally long takes as long as the rest.
-        return zip(achieved_goal, desired_goal)  # noqa: B905
+        return zip(achieved_goal, desired_goal, strict=True)
     goals = (np.asarray(goal, np.float64) for goal in (achieved_goal, desired_goal))
     return zip(*(np.moveaxis(goal, -1, 0) for goal in goals), strict=True)

@@ -1,4 +1,4 @@
-"""Faults in one's own robot or task cost one line that names it, in its first episode."""
+"""Faults in one's own robot or task cost one line that names it, as soon as they show."""
 
 import math
 
@@ -81,6 +81,11 @@ def test_a_fault_that_comes_later_names_its_task_too():
     env.reset(seed=0)
     env.task.observe = lambda: (0.0,)
     with pytest.raises(ValueError, match=r"^Own\.observe must return 2 .* got \(0.0,\)$"):
+        env.step(np.zeros(3, np.float32))
+    env.task.observe = lambda: (0.0, 1.0)
+    env.reset()
+    env.task.observe = lambda: (0.0, math.nan)
+    with pytest.raises(ValueError, match=r"^Own\.observe must return 2 finite .*nan\)$"):
         env.step(np.zeros(3, np.float32))
     env.task.observe = lambda: (0.0, 1.0)
     env.task.reset = lambda generator: (0.0, math.nan, 0.0)

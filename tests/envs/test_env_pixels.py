@@ -145,8 +145,8 @@ def test_size_and_camera_are_those_asked_for():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"observation": "pixel"}, "one of 'state', 'pixels', 'both'.*mean 'pixels'"),
-        ({"observation": None}, "observation must be one of"),
+        ({"observation": "pixel"}, "did you mean 'pixels'.* valid: both, pixels, state"),
+        ({"observation": None}, "unknown observation None: valid"),
         ({"observation": "pixels", "pixels_size": 0}, "pixels_size.*at least 1, got 0"),
         ({"observation": "pixels", "pixels_size": 84.0}, "pixels_size.*got 84.0"),
     ],

