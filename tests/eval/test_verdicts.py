@@ -77,6 +77,12 @@ def test_fewer_than_six_seeds_never_decide_and_say_what_they_can(seeds, share):
     assert "\n" not in few.sentence
 
 
+def test_few_seeds_are_not_called_equivalent_either():
+    alike = verdict(effects(5, 0.0, spread=1e-4), margin=0.5)
+    assert alike.equivalence_p < 0.05
+    assert alike.word == "undetermined"
+
+
 def test_one_seed_has_no_interval():
     one = verdict(effects(1, 0.5))
     assert (one.effect.low, one.effect.high) == (-math.inf, math.inf)
