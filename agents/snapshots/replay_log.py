@@ -19,6 +19,7 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer
 
 from agents.config import ConfigError
+from agents.learners.hindsight import EpisodicHerReplayBuffer
 from agents.runs.files import write_atomically
 from agents.snapshots.arrays import Arrays, to_npz
 
@@ -119,6 +120,8 @@ class ReplayLog:
         if isinstance(buffer, HerReplayBuffer):
             buffer._current_ep_start[:] = arrays["current_ep_start"]
             _restore_episode_lengths(buffer, rows)
+            if isinstance(buffer, EpisodicHerReplayBuffer):
+                buffer.forget_finished()
 
     def disk_use(self, rows: Iterable[int]) -> int:
         """What snapshots take on the disk for the buffer, the chunks they share counted once.
