@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agents.learners.sac import SAC
+    from agents.learners.td3 import DDPG, TD3
+    from agents.learners.tqc import TQC
 
-__all__ = ["SAC"]
+__all__ = ["DDPG", "SAC", "TD3", "TQC"]
 
 # SB3 takes seconds to import, which reading a run does not need.
-_HOMES = {"SAC": "sac"}
+_HOMES = {"DDPG": "td3", "SAC": "sac", "TD3": "td3", "TQC": "tqc"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -26,23 +26,6 @@ class AdamStep:
         self._parameters: list[Tensor] = optimizer.param_groups[0]["params"]
         self._gradients = list(gradients)
         self._bound: object = None
-        self._is_plain = False
-
-    def prepare(self) -> None:
-        """Looks for the optimizer's state, which may be another since the last update."""
-        group = self._group = self._optimizer.param_groups[0]
-        self._is_plain = type(self._optimizer) is Adam and not (
-            group["amsgrad"]
-            or group["maximize"]
-            or group["capturable"]
-            or group["differentiable"]
-            or group["weight_decay"]
-        )
-        states = self._optimizer.state
-        # Loading puts another mapping in its place, starting again empties it.
-        if self._is_plain and (states is not self._bound or len(states) != len(self._parameters)):
-            self._bind([states[parameter] for parameter in self._parameters])
-            self._bound = states
 
     def _bind(self, states: list[dict[str, Tensor]]) -> None:
         for parameter, state in zip(self._parameters, states, strict=True):
@@ -61,12 +44,23 @@ class AdamStep:
     def __call__(self) -> None:
         """Takes the step, at the rate that the optimizer has."""
         parameters, gradients = self._parameters, self._gradients
-        if not self._is_plain:
+        group, states = self._optimizer.param_groups[0], self._optimizer.state
+        if type(self._optimizer) is not Adam or (
+            group["amsgrad"]
+            or group["maximize"]
+            or group["capturable"]
+            or group["differentiable"]
+            or group["weight_decay"]
+        ):
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
             self._optimizer.step()
             return
-        group, means, squares = self._group, self._means, self._squares
+        # Loading puts another mapping in its place, starting again empties it.
+        if states is not self._bound or len(states) != len(parameters):
+            self._bind([states[parameter] for parameter in parameters])
+            self._bound = states
+        means, squares = self._means, self._squares
         rate, (beta1, beta2), eps = group["lr"], group["betas"], group["eps"]
         self._counters.add_(_ONE)
         if group["fused"]:

@@ -50,16 +50,12 @@ class Update(ABC):
         self.keys = list(getattr(extractor, "extractors", ()))
         self.states = torch.empty(2 * batch_size, extractor.features_dim)
         self.present_states, self.next_states = self.states[:batch_size], self.states[batch_size:]
-        actions = int(np.prod(model.action_space.shape))
-        self._beside = torch.empty(batch_size, extractor.features_dim + actions)
+        self.action_size = int(np.prod(model.action_space.shape))
+        self._beside = torch.empty(batch_size, extractor.features_dim + self.action_size)
         self._pointers: list[Callable[[], int]] | None = None
         self._where: list[int] | None = None
         # The derivative of a mean over the batch.
         self.share = torch.full((batch_size, 1), 1.0 / batch_size)
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Looks for the optimizers' states."""
 
     @abstractmethod
     def train(self, gradient_steps: int) -> None:
@@ -238,7 +234,6 @@ def train_without_autograd(model: Any, update: Update, gradient_steps: int) -> N
         model.policy.set_training_mode(True)
     model._update_learning_rate(update.optimizers)
     with torch.no_grad():
-        update.prepare()
         update.train(gradient_steps)
 
 
@@ -276,7 +271,7 @@ def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
     for module in model.policy.modules():
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
             return "modules with hooks are not covered"
-    actor = getattr(model.actor, "latent_pi", model.actor.mu)
+    actor = model.actor.latent_pi if hasattr(model.actor, "latent_pi") else model.actor.mu
     for network in (actor, *model.critic.q_networks):
         if (what := _odd_layer(network)) is not None:
             return f"a network with {what} is not covered"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.learners.adam import AdamStep
-from agents.learners.networks import MLP, layers_of
+from agents.learners.networks import MLP, layers_of, through
 
 LOG_STD_MIN, LOG_STD_MAX = -20, 2
 _EPSILON = 1e-6
@@ -110,21 +109,6 @@ def explore(actor: Any, features: Tensor) -> Tensor:  # noqa: ANN401 - SAC's or 
     return noise.mul_(std).add_(mean).tanh_()
 
 
-def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """The outputs of layers for a batch of any size.
-
-    Args:
-        modules: `nn.Linear`, `nn.ReLU` and `nn.Tanh`.
-        x: Their inputs.
-    """
-    for module in modules:
-        if isinstance(module, nn.Linear):
-            x = torch.addmm(module.bias, x, module.weight.T)
-        else:
-            x = x.relu_() if isinstance(module, nn.ReLU) else x.tanh_()
-    return x
-
-
 class EntropyCoefficient:
     """α, fixed or learned: J(α) = -log α · E[log π(a|s) + H], H the target entropy.
 
@@ -138,11 +122,6 @@ class EntropyCoefficient:
         if model.ent_coef_optimizer is not None:
             self._gradient = torch.empty(1)
             self._optimizer = AdamStep(model.ent_coef_optimizer, [self._gradient])
-
-    def prepare(self) -> None:
-        """Looks for the optimizer's state."""
-        if self._optimizer is not None:
-            self._optimizer.prepare()
 
     def update(self, log_prob: Tensor) -> tuple[Tensor, float | None]:
         """Takes a step towards the target entropy, if α is learned.

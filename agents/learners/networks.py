@@ -110,6 +110,21 @@ class MLP:
         return delta
 
 
+def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """The outputs of layers for a batch of any size.
+
+    Args:
+        modules: `nn.Linear`, `nn.ReLU` and `nn.Tanh`.
+        x: Their inputs.
+    """
+    for module in modules:
+        if isinstance(module, nn.Linear):
+            x = torch.addmm(module.bias, x, module.weight.T)
+        else:
+            x = x.relu_() if isinstance(module, nn.ReLU) else x.tanh_()
+    return x
+
+
 def join(observations: Tensor | Mapping[str, Tensor], keys: Sequence[str], out: Tensor) -> None:
     """Lays the parts of observations side by side, as SB3's extractors do.
 

@@ -48,11 +48,6 @@ class SACUpdate(Update):
         if model.ent_coef_optimizer is not None:
             self.optimizers.append(model.ent_coef_optimizer)
 
-    def prepare(self) -> None:
-        """Looks for the optimizers' states."""
-        for part in (self.alpha, self.critic_step, self.actor_step):
-            part.prepare()
-
     def train(self, gradient_steps: int) -> None:
         """Takes gradient steps and logs them as SB3's `SAC.train` does."""
         model = self.model
