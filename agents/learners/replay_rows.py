@@ -8,6 +8,7 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer
 
 from agents.config import ConfigError
+from agents.learners.hindsight import EpisodicHerReplayBuffer
 
 Columns = dict[str, NDArray]  # type: ignore[type-arg]
 
@@ -83,6 +84,8 @@ class ReplayRows:
         if isinstance(buffer, HerReplayBuffer):
             buffer._current_ep_start[:] = marks["current_ep_start"]
             _restore_episode_lengths(buffer, rows)
+            if isinstance(buffer, EpisodicHerReplayBuffer):
+                buffer.forget_finished()
 
 
 def _restore_episode_lengths(buffer: HerReplayBuffer, rows: int) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecNormalize
 
 from agents import ConfigError, RunConfig
 from agents.learners.environments import make_env, make_training_envs
@@ -18,11 +22,15 @@ from tests.agents.small_runs import HER, small_config
 BATCH = 400
 
 
-def filled_buffer(config: RunConfig, steps: int) -> EpisodicHerReplayBuffer:
+def filled_buffer(
+    config: RunConfig, steps: int, buffer_size: int = 10_000
+) -> EpisodicHerReplayBuffer:
     """The buffer of a run after steps in which the hand goes through the object."""
-    venv = make_training_envs(config)
-    model = build_model(config, venv)
-    buffer = model.replay_buffer
+    given = {**config.hyperparameters, "buffer_size": buffer_size}
+    config = dataclasses.replace(config, hyperparameters=given)
+    model = build_model(config, make_training_envs(config))
+    buffer, venv = model.replay_buffer, model.env
+    assert venv is not None
     assert isinstance(buffer, EpisodicHerReplayBuffer)
     venv.seed(3)
     seen = venv.reset()
@@ -105,6 +113,96 @@ def test_new_goals_are_what_the_same_episode_achieved_later(skip_reached: bool) 
         assert (later == batch["goal"][index]).all(-1).any()
     # Four new goals for each of the episode's own.
     assert relabelled == int(0.8 * BATCH)
+
+
+def by_columns(
+    buffer: EpisodicHerReplayBuffer, batch: int, env: VecNormalize | None
+) -> dict[str, Any]:
+    """The definition of a batch, gathered column by column and looked for in the whole buffer."""
+    finished = np.flatnonzero(buffer.ep_length[: buffer.size()] > 0)
+
+    def draw(count: int) -> Any:
+        chosen = finished[np.random.randint(len(finished), size=count)]
+        return np.unravel_index(chosen, (buffer.buffer_size, buffer.n_envs))
+
+    wanted = int(buffer.her_ratio * batch)
+    candidates = draw(4 * wanted if buffer.skip_reached else wanted)
+    goals = buffer._sample_goals(*candidates)
+    fit = np.ones(len(goals), bool)
+    if buffer.skip_reached:
+        start = buffer.observations["achieved_goal"][candidates]
+        fit = ~buffer._ask("compute_terminated", start, goals)
+    chosen = np.flatnonzero(fit)[:wanted]
+    goals, new = goals[chosen], slice(len(chosen))
+    recorded = draw(batch - len(chosen))
+    at = tuple(np.concatenate([c[chosen], r]) for c, r in zip(candidates, recorded, strict=True))
+    sides = [
+        {key: column[at] for key, column in columns.items()}
+        for columns in (buffer.observations, buffer.next_observations)
+    ]
+    rewards, dones = buffer.rewards[at], buffer.dones[at] * (1.0 - buffer.timeouts[at])
+    for side in sides:
+        side["desired_goal"][new] = goals
+    end = sides[1]["achieved_goal"][new]
+    rewards[new] = buffer._ask("compute_reward", end, goals)
+    dones[new] = buffer._ask("compute_terminated", end, goals)
+    observations, following = (buffer._normalize_obs(side, env) for side in sides)
+    return {
+        **{f"now {key}": column for key, column in observations.items()},
+        **{f"next {key}": column for key, column in following.items()},
+        "actions": buffer.actions[at],
+        "dones": dones.reshape(-1, 1),
+        "rewards": buffer._normalize_reward(rewards.reshape(-1, 1), env),
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"her": HER, "n_envs": 1},
+        {"her": SKIPPING},
+        {"her": {**SKIPPING, "goal_selection_strategy": "final"}},
+        {"her": {**HER, "goal_selection_strategy": "episode"}},
+        {"normalize": {"clip_obs": 1.5}},
+        {"normalize": {"clip_obs": 0.5, "norm_obs_keys": ["observation"]}},
+        {"observation": "both"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_batch_is_gathered_at_once_to_the_bits_of_its_columns(
+    changes: dict[str, Any], stored: bool
+) -> None:
+    config = RunConfig.from_dict({**PUSHES.to_dict(), **changes})
+    # In a full buffer episodes are overwritten, also between two batches.
+    buffer = filled_buffer(config, 130, buffer_size=100 * config.n_envs)
+    if stored:
+        buffer.sample(8)
+        venv, buffer = buffer.env, pickle.loads(pickle.dumps(buffer))
+        buffer.set_env(venv)
+    infos: list[dict[str, Any]] = [{}] * config.n_envs
+    env = buffer.env if isinstance(buffer.env, VecNormalize) else None
+    for number in range(30):
+        np.random.seed(number)
+        samples = buffer.sample(50, env)
+        following = np.random.random()
+        np.random.seed(number)
+        expected = by_columns(buffer, 50, env)
+        assert following == np.random.random()
+        given = {
+            **{f"now {key}": column for key, column in samples.observations.items()},
+            **{f"next {key}": column for key, column in samples.next_observations.items()},
+            "actions": samples.actions,
+            "dones": samples.dones,
+            "rewards": samples.rewards,
+        }
+        assert given.keys() == expected.keys()
+        for name, column in expected.items():
+            assert given[name].numpy().dtype == column.dtype
+            assert np.array_equal(given[name].numpy(), column), name
+        again = {key: column[number] for key, column in buffer.observations.items()}
+        done = np.full(config.n_envs, number % 7 == 6)
+        buffer.add(again, again, buffer.actions[number], np.zeros(config.n_envs), done, infos)
 
 
 def test_an_object_that_lies_still_gives_no_new_goals() -> None:
