@@ -1,4 +1,4 @@
-"""What sharing common beginnings is worth: a grid of decays as one study, and each run from scratch.
+"""What sharing common beginnings is worth: a grid of decays as one study, and run by run.
 
 Three times of the first decay and three factors, on Reach. Every run of the study must end in the
 bits of the run from scratch, which is checked. Run with `python -m benchmarks.studies`; takes about
