@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agents.training.workers import Outcome
 
 _LOCK_PATIENCE_S = 180.0
 _LOCK_RETRY_S = 1.0
+_KNOCK_S = 10.0
 
 
 class RayCluster:
@@ -47,6 +49,7 @@ class RayCluster:
 
     def __enter__(self) -> RayCluster:
         """Connects to the cluster."""
+        self._check_reachable()
         root = str(Path(agents.__file__).parents[1])
         try:
             self._ray.init(
@@ -67,6 +70,19 @@ class RayCluster:
         if self._running:
             self._ray.wait(list(self._running), num_returns=len(self._running), timeout=60)
         self._ray.shutdown()
+
+    def _check_reachable(self) -> None:
+        """Knocks at the address: Ray itself tries for minutes."""
+        if self._address == "auto":
+            return
+        host, _, port = self._address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"no Ray cluster can be reached at {self._address}: {error}; "
+                "valid: auto, or HOST:PORT of the head node"
+            ) from None
 
     def submit(self, run: RunDirectory) -> None:
         """Has a run trained to its end, from wherever it is.

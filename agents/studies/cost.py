@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from rich.console import Console
 from agents.config import RunConfig
 from agents.learners.trial import try_config
 from agents.runs.directory import RunError
+from agents.runs.manifest import read_snapshot
 from agents.studies.plan import Plan
 from agents.studies.store import SegmentStore
 from agents.studies.tree import Segment
@@ -50,7 +52,9 @@ class Cost:
 
 
 def estimate(plan: Plan, store: SegmentStore) -> Cost:
-    """Estimates what a study still needs; for each kind of config, a short training is timed.
+    """Estimates what a study still needs.
+
+    Rates are those of segments that were trained before, or else those of a short training.
 
     Args:
         plan: The plan.
@@ -65,17 +69,29 @@ def estimate(plan: Plan, store: SegmentStore) -> Cost:
     missing = [s for s in plan.tree.segments if store.state(s) not in ("trained", "diverged")]
     alike: dict[str, list[Segment]] = {}
     for segment in missing:
-        kind = dataclasses.replace(
-            segment.line.config, seed=0, schedule=ConstantSchedule(1e-3), total_timesteps=1
-        )
-        alike.setdefault(json.dumps(kind.to_dict(), sort_keys=True), []).append(segment)
+        alike.setdefault(_kind(segment.line.config), []).append(segment)
     seconds, size = 0.0, 0.0
-    for segments in alike.values():
+    for kind, segments in alike.items():
         config, steps = segments[0].line.config, sum(s.steps for s in segments)
         snapshot, step = _snapshot_and_step_bytes(config)
-        seconds += steps * _seconds_per_step(config)
+        trained = [s for s in plan.tree.segments if _kind(s.line.config) == kind]
+        seconds += steps * (_known_rate(trained, store) or _seconds_per_step(config))
         size += steps * step + snapshot * sum(map(_kept_snapshots, segments))
     return Cost(len(missing), sum(s.steps for s in missing), seconds / 3600, round(size))
+
+
+def _kind(config: RunConfig) -> str:
+    """Equal for configs whose steps cost the same: all but seed, schedule and length."""
+    alike = dataclasses.replace(config, seed=0, schedule=ConstantSchedule(1e-3), total_timesteps=1)
+    return json.dumps(alike.to_dict(), sort_keys=True)
+
+
+def _known_rate(segments: Sequence[Segment], store: SegmentStore) -> float | None:
+    """Seconds a step of a segment that is trained; `None` if there is none."""
+    for segment in segments:
+        if (run := store.find(segment, segment.stop)) is not None:
+            return read_snapshot(run, segment.stop).elapsed_s / segment.stop
+    return None
 
 
 def _kept_snapshots(segment: Segment) -> int:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.runs.directory import RunDirectory
+from agents.runs.directory import RunDirectory, RunError
+from agents.studies.cluster import RayCluster
 from tests.agents.test_branches import final
-from tests.system.commands import run_command, start_command, wait_for_rows
+from tests.system.commands import command, run_command, start_command, wait_for_rows
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,95 @@ def test_the_slurm_script_trains_the_study_through_requeues(
 def _executable(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+CLUSTER = """\
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+
+def in_training():
+    found = []
+    for directory in Path("/proc").iterdir():
+        try:
+            words = (directory / "cmdline").read_text()
+            if directory.name.isdecimal() and words.startswith("ray::_train"):
+                found.append(int(directory.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition, process):
+    while not condition():
+        try:
+            sys.exit(process.wait(timeout=0.05))
+        except subprocess.TimeoutExpired:
+            continue
+
+
+if __name__ == "__main__":
+    small = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+    words = [sys.executable, *sys.argv[1:], "--cluster", cluster.address]
+    process = subprocess.Popen(words)
+    wait_for(in_training, process)
+    os.kill(in_training()[0], signal.SIGKILL)
+    rows = len(list(Path("runs/segments").glob("*/metrics.csv")))
+    wait_for(lambda: len(list(Path("runs/segments").glob("*/metrics.csv"))) > rows, process)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    print("a worker and a node were killed", flush=True)
+    code = process.wait()
+    cluster.shutdown()
+    sys.exit(code)
+"""
+
+
+def test_a_ray_cluster_that_loses_a_worker_and_a_node_trains_the_same(
+    expected: dict[str, str], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="pip install 'staircase-lab[cluster]' for Ray")
+    # The nodes talk over the loopback interface alone, whatever this machine's network allows.
+    alone = [
+        "unshare",
+        "--map-root-user",
+        "--net",
+        "sh",
+        "-c",
+        'ip link set lo up; exec "$@"',
+        "sh",
+    ]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        alone = []
+    script = tmp_path / "cluster.py"
+    script.write_text(CLUSTER)
+    words = command("--study", study_file(tmp_path))[1:]
+    finished = subprocess.run(
+        [*alone, sys.executable, script, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "a worker and a node were killed" in finished.stdout
+    assert states(tmp_path / "runs" / "studies" / "small") == expected
+
+
+@pytest.mark.parametrize("address", ["localhost", "127.0.0.1:9"])
+def test_a_cluster_that_cannot_be_reached_is_one_line(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="pip install 'staircase-lab[cluster]' for Ray")
+    with pytest.raises(RunError, match=f"no Ray cluster can be reached at {address}: ") as caught:
+        RayCluster(address).__enter__()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_dry_run_prints_the_plan_and_its_cost_and_writes_nothing(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ MISTAKES = [
     ),
     (["--env", "reach", "--branch-length", "end"], "--branch-length needs"),
     (["--env", "reach", "--held-branches", "--branch-length", "long"], "valid: end, phase"),
-    (["--branch", "latest"], "--branch needs --at-phase K"),
+    (["--branch", "latest"], "--branch needs either --at-phase K"),
     (["--branch", "latest", "--resume", "latest"], "--resume and --branch do not go together"),
     (["--resume", "latest", "--output", "x"], "--output and --resume do not go together"),
 ]
