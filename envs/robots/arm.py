@@ -125,7 +125,7 @@ class Arm(Robot):
     def _displace(self, positions: Vector, action: Vector) -> Vector:
         """Where an action sends what is at these positions."""
         sent = positions if self._sent is None else self._sent
-        # A joint's action has the gripper's entry after those of the joints.
+        # After these, an action may have an entry for the gripper.
         self._sent = [
             (to if abs(to - at) < _ARRIVED else at) + _REACH * by
             for at, to, by in zip(positions, sent, action[: len(positions)], strict=True)
