@@ -108,7 +108,10 @@ def _check_config(trunk: RunDirectory, branch: RunDirectory) -> None:
         for run in (branch, trunk)
     )
     for name in own:
-        if name in ("schedule", "total_timesteps", "observers") or own[name] == parents[name]:
+        if (
+            name in ("schedule", "total_timesteps", "observers", "learner")
+            or own[name] == parents[name]
+        ):
             continue
         first, second = own[name], parents[name]
         if isinstance(first, Mapping) and isinstance(second, Mapping):

@@ -209,6 +209,7 @@ def act(model: Any, update: Update, observations: Any) -> NDArray[Any]:  # noqa:
         update: Its update.
         observations: Of all environments.
     """
+    unscaled: NDArray[Any]
     with torch.no_grad():
         if isinstance(observations, Mapping):
             parts = [torch.as_tensor(observations[key]).float().flatten(1) for key in update.keys]
@@ -216,9 +217,10 @@ def act(model: Any, update: Update, observations: Any) -> NDArray[Any]:  # noqa:
         else:
             features = torch.as_tensor(np.array(observations)).float().flatten(1)
         actions = update.explore(features).numpy()
-    unscaled: NDArray[Any] = model.policy.unscale_action(
-        actions.reshape(-1, *model.action_space.shape)
-    )
+    if not np.isfinite(actions).all():
+        unscaled, _ = model.predict(observations)  # SB3 says what is wrong.
+        return unscaled
+    unscaled = model.policy.unscale_action(actions.reshape(-1, *model.action_space.shape))
     return unscaled
 
 

@@ -89,6 +89,8 @@ class RunDirectory:
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
             outside a git checkout.
         processor: What `agents.runs.processor.processor` gave; empty in runs that did not note it.
+        learner: What `agents.learners.choice.learner_record` gave: which code computes the updates
+            where the run was created; empty in runs that did not note it.
     """
 
     path: Path
@@ -103,6 +105,7 @@ class RunDirectory:
     versions: Mapping[str, str]
     git_revision: str | None
     processor: Mapping[str, str]
+    learner: Mapping[str, str | None]
 
     @cached_property
     def untrained_phases(self) -> Mapping[int, str]:
@@ -215,6 +218,7 @@ class RunDirectory:
         first_update: int,
         parent: Parent | None = None,
         held_branches: str | None = None,
+        learner: Mapping[str, str | None] | None = None,
     ) -> RunDirectory:
         """Creates the folder of a new run and writes its `run.json`.
 
@@ -225,6 +229,7 @@ class RunDirectory:
             first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             parent: Where the run was forked from.
             held_branches: Length of the held branches that belong to the run.
+            learner: Which code computes the updates.
 
         Returns:
             The new run.
@@ -249,6 +254,7 @@ class RunDirectory:
                 versions=installed_versions(),
                 git_revision=git_revision(),
                 processor=processor(),
+                learner=learner or {},
             )
             write_atomically(path / "run.json", run._to_json())
         except OSError as error:
@@ -270,6 +276,7 @@ class RunDirectory:
             "versions": self.versions,
             "git_revision": self.git_revision,
             "processor": self.processor,
+            "learner": self.learner,
         }
         return (json.dumps(data, indent=2) + "\n").encode()
 
@@ -351,6 +358,10 @@ class RunDirectory:
             processor={
                 name: stored_text(value, f"processor.{name}")
                 for name, value in stored_mapping(data.get("processor", {}), "processor").items()
+            },
+            learner={
+                name: None if value is None else stored_text(value, f"learner.{name}")
+                for name, value in stored_mapping(data.get("learner", {}), "learner").items()
             },
         )
 

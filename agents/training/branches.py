@@ -78,6 +78,7 @@ def create_branch(
         run.steps_per_update,
         run.first_update,
         parent=Parent(relative, snapshot.step, phase, snapshot.state_sha256),
+        learner=run.learner,
     )
     copy_past(run, snapshot, branch)
     return branch

@@ -48,7 +48,8 @@ logger = logging.getLogger(__name__)
 def create_run(config: RunConfig, path: Path, held_branches: str | None = None) -> RunDirectory:
     """Creates a run that `train_run` can train, after a trial of it that writes nothing.
 
-    Logs a warning if a phase will see no update, or a boundary take effect later than planned.
+    Logs a warning if a phase will see no update, a boundary take effect later than planned, or the
+    updates be SB3's own where they might be faster.
 
     Args:
         config: What to train.
@@ -64,8 +65,10 @@ def create_run(config: RunConfig, path: Path, held_branches: str | None = None) 
     """
     for name in config.observers:
         load_observer(name)
-    interval, first_update = try_config(config)
-    run = RunDirectory.create(path, config, interval, first_update, held_branches=held_branches)
+    interval, first_update, learner = try_config(config)
+    run = RunDirectory.create(
+        path, config, interval, first_update, held_branches=held_branches, learner=learner
+    )
     for phrase in late_boundaries(run):
         logger.warning("%s", phrase)
     return run
