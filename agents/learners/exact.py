@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from agents.learners.networks import MLP, join
 
 _TRIAL_UPDATES = 2
+_TRIAL_RATE = 1e-3
 
 
 class Update(ABC):
@@ -232,8 +233,7 @@ def train_without_autograd(model: Any, update: Update, gradient_steps: int) -> N
         update: Its update.
         gradient_steps: Batches to draw and learn from.
     """
-    if not model.policy.training:
-        model.policy.set_training_mode(True)
+    # The policy's mode means nothing to the layers that are covered, and to set it takes long.
     model._update_learning_rate(update.optimizers)
     with torch.no_grad():
         update.train(gradient_steps)
@@ -249,7 +249,12 @@ def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any
     Returns:
         The reason, or `None` if its update can be made without autograd, to the same bits.
     """
-    return _uncovered(model) or _differing(model, batch_size)
+    if (what := _uncovered(model)) is not None:
+        return what
+    try:
+        return _differing(model, batch_size)
+    except ValueError as error:  # Torch's, of numbers that are not finite.
+        return f"a trial update fails: {str(error).splitlines()[0]}"
 
 
 def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
@@ -296,7 +301,7 @@ def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
 def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
     """In what updates with and without autograd differ, on this machine."""
     steps = max(_TRIAL_UPDATES, getattr(model, "policy_delay", 1))
-    with_autograd, without = _twin(model, batch_size), _twin(model, batch_size)
+    with_autograd, without = _twin(model), _twin(model)
     with torch.random.fork_rng(devices=[]):
         # The second time each goes on from the other's state.
         for _ in range(2):
@@ -352,7 +357,7 @@ class _Batches:
         return {key: value.numpy() for key, value in drawn.items()}
 
 
-def _twin(model: Any, batch_size: int) -> Any:  # noqa: ANN401 - of any algorithm
+def _twin(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
     """A copy of a model that learns from random numbers and shares nothing that changes."""
     twin = copy.copy(model)
     # Together, since the optimizers refer to the parameters.
@@ -360,6 +365,8 @@ def _twin(model: Any, batch_size: int) -> Any:  # noqa: ANN401 - of any algorith
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     vars(twin).update(copy.deepcopy(own))
     twin._create_aliases()
+    # At a rate of its own: the model's may be one at which nothing stays finite.
+    twin.lr_schedule = lambda _: _TRIAL_RATE
     twin.replay_buffer = _Batches(twin)
     twin._vec_normalize_env = None
     twin.set_logger(Logger(folder=None, output_formats=[]))
