@@ -6,7 +6,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.algorithms import ALGORITHMS
 from agents.config import RunConfig
-from agents.learners.exact import ExactLearner, why_not
+from agents.learners.coverage import why_not
+from agents.learners.exact import ExactLearner
 from agents.learners.sac import SAC
 from agents.learners.td3 import DDPG, TD3
 from agents.learners.tqc import TQC
