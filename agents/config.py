@@ -27,6 +27,7 @@ from schedules.registry import SCHEDULES
 
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
+LEARNERS = ("auto", "sb3")
 FIRST_EVALUATION_SEED = 2**31
 """Environments train with seeds below it, so that no agent trains on an evaluation episode."""
 
@@ -69,6 +70,9 @@ class RunConfig:
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
         observers: Classes that watch the training, each as `module:Class`; they change nothing of
             the outcome.
+        learner: Which code computes the updates: `"auto"` takes this project's where it gives
+            SB3's bits, `"sb3"` takes SB3's. It is no part of what a run is: configs are equal
+            whatever it says.
 
     All of it is plain data: tuples, NumPy's arrays and numbers, and the classes of torch that have
     a name here may be given, and become lists, numbers and names.
@@ -98,6 +102,7 @@ class RunConfig:
     action_noise: Mapping[str, Any] | None = None
     normalize: Mapping[str, Any] | None = None
     observers: Sequence[str] = ()
+    learner: str = field(default="auto", compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -113,6 +118,7 @@ class RunConfig:
             ("control", CONTROLS),
             ("observation", OBSERVATIONS),
             ("device", DEVICES),
+            ("learner", LEARNERS),
         ):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:

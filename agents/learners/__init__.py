@@ -20,4 +20,5 @@ _HOMES = {"DDPG": "td3", "SAC": "sac", "TD3": "td3", "TQC": "tqc"}
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name in _HOMES:
         return getattr(import_module(f"agents.learners.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    valid = ", ".join(_HOMES)
+    raise AttributeError(f"module {__name__!r} has no learner {name!r}; valid: {valid}")

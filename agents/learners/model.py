@@ -22,9 +22,9 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
-from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS, RESERVED
+from agents.learners import choice
 from agents.learners.features import UnprivilegedExtractor
 from agents.learners.hindsight import EpisodicHerReplayBuffer
 from envs.choices import unknown_choice
@@ -73,7 +73,7 @@ def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """
     check_device(config.device)
     torch.set_num_threads(1)
-    model_class = ALGORITHMS[config.algo].load_class()
+    model_class = choice.model_class(config)
     known = set(inspect.signature(model_class).parameters) - RESERVED.keys() - _NOT_FOR_CONFIGS
     for name in config.hyperparameters:
         if name not in known:

@@ -11,9 +11,10 @@ from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
 from agents.learners.adam import AdamStep
-from agents.learners.exact import ExactLearner, Update, mean
+from agents.learners.exact import ExactLearner
 from agents.learners.gaussian import EntropyCoefficient, SquashedGaussian, explore
 from agents.learners.networks import MLP, layers_of
+from agents.learners.update import Update, mean
 
 
 class SACUpdate(Update):

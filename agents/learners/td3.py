@@ -11,8 +11,9 @@ from stable_baselines3.td3.policies import Actor
 from torch import Tensor, nn
 
 from agents.learners.adam import AdamStep
-from agents.learners.exact import ExactLearner, Update, mean
+from agents.learners.exact import ExactLearner
 from agents.learners.networks import MLP, layers_of, through
+from agents.learners.update import Update, mean
 
 
 class TD3Update(Update):

@@ -19,6 +19,7 @@ from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
+from agents.learners.choice import learner_record
 from agents.learners.environments import training_envs
 from agents.learners.model import build_model_aloud, first_update, reason, steps_per_update
 from agents.learners.replay_rows import ReplayRows
@@ -32,7 +33,7 @@ _BUFFER = 1000
 logger = logging.getLogger(__name__)
 
 
-def try_config(config: RunConfig) -> tuple[int, int]:
+def try_config(config: RunConfig) -> tuple[int, int, dict[str, str | None]]:
     """Builds a run's model, takes a step and an update with it, and throws it away.
 
     Few environments, few rows and a small batch do, so that it takes tenths of a second. Nothing is
@@ -42,8 +43,8 @@ def try_config(config: RunConfig) -> tuple[int, int]:
         config: The run.
 
     Returns:
-        Environment timesteps between two readings of the learning rate, and the step of the first
-        update, which may lie beyond the end of the training.
+        Environment timesteps between two readings of the learning rate, the step of the first
+        update, which may lie beyond the end of the training, and what `learner_record` gives.
 
     Raises:
         ConfigError: If the run could not be trained.
@@ -58,12 +59,19 @@ def try_config(config: RunConfig) -> tuple[int, int]:
                 if isinstance(model, OffPolicyAlgorithm):
                     _check_buffer(config, model, interval)
                 _update_once(model, config.total_timesteps)
+                learner = learner_record(model)
         except (ConfigError, RunError):
             raise
         except Exception as error:
             raise ConfigError(f"{config.algo} cannot train so: {reason(error)}") from error
     _warn(config, model, [str(entry.message) for entry in caught if _is_of_concern(entry.category)])
-    return interval, first_update(model, interval)
+    if learner["fallback"] is not None:
+        logger.warning(
+            "%s: SB3's own update is used, which takes longer: %s",
+            config.algo,
+            learner["fallback"],
+        )
+    return interval, first_update(model, interval), learner
 
 
 def _with_few_rows(config: RunConfig) -> RunConfig:

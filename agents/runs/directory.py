@@ -91,6 +91,8 @@ class RunDirectory:
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
             outside a git checkout.
         processor: What `agents.runs.processor.processor` gave; empty in runs that did not note it.
+        learner: What `agents.learners.choice.learner_record` gave: which code computes the updates
+            where the run was created; empty in runs that did not note it.
     """
 
     path: Path
@@ -105,6 +107,7 @@ class RunDirectory:
     versions: Mapping[str, str]
     git_revision: str | None
     processor: Mapping[str, str]
+    learner: Mapping[str, str | None]
 
     @cached_property
     def untrained_phases(self) -> Mapping[int, str]:
@@ -256,6 +259,7 @@ class RunDirectory:
             versions={},
             git_revision=None,
             processor={},
+            learner={},
         )
 
     @classmethod
@@ -267,6 +271,7 @@ class RunDirectory:
         first_update: int,
         parent: Parent | None = None,
         held_branch_length: str | None = None,
+        learner: Mapping[str, str | None] | None = None,
     ) -> RunDirectory:
         """Creates the folder of a new run and writes its `run.json`.
 
@@ -277,6 +282,7 @@ class RunDirectory:
             first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             parent: Where the run was forked from.
             held_branch_length: Length of the held branches that belong to the run.
+            learner: Which code computes the updates.
 
         Returns:
             The new run.
@@ -293,6 +299,7 @@ class RunDirectory:
                 versions=installed_versions(),
                 git_revision=git_revision(),
                 processor=processor(),
+                learner=learner or {},
             )
             write_atomically(path / "run.json", run.to_json())
         except OSError as error:
@@ -315,6 +322,7 @@ class RunDirectory:
             "versions": self.versions,
             "git_revision": self.git_revision,
             "processor": self.processor,
+            "learner": self.learner,
         }
         return (json.dumps(data, indent=2) + "\n").encode()
 
@@ -396,6 +404,10 @@ class RunDirectory:
             processor={
                 name: stored_text(value, f"processor.{name}")
                 for name, value in stored_mapping(data.get("processor", {}), "processor").items()
+            },
+            learner={
+                name: None if value is None else stored_text(value, f"learner.{name}")
+                for name, value in stored_mapping(data.get("learner", {}), "learner").items()
             },
         )
 

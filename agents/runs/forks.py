@@ -140,7 +140,7 @@ def differences(trunk: RunDirectory, fork: RunDirectory) -> dict[str, tuple[Any,
         for run in (fork, trunk)
     )
     found: dict[str, tuple[Any, Any]] = {}
-    for name in own.keys() - {"schedule", "total_timesteps", "observers"}:
+    for name in own.keys() - {"schedule", "total_timesteps", "observers", "learner"}:
         first, second = own[name], parents[name]
         if isinstance(first, Mapping) and isinstance(second, Mapping):
             found |= {

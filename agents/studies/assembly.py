@@ -52,6 +52,7 @@ def assemble(planned: PlannedRun, tree: Tree, store: SegmentStore, folder: Path)
         plan.first_update,
         parent,
         plan.held_branch_length,
+        store.newest(segment).learner,
     )
     try:
         _fill(run, segment, store, 0 if parent is None else parent.step)

@@ -127,7 +127,7 @@ def _seconds_per_step(config: RunConfig) -> float:
             snapshot_every=10**9,
             observers=(),
         )
-        interval, first_update = try_config(probe)
+        interval, first_update, _ = try_config(probe)
         total = first_update + max(interval, _MEASURED_STEPS // interval * interval)
         run = create_run(dataclasses.replace(probe, total_timesteps=total), Path(folder) / "run")
         train_run(run, Console(quiet=True))

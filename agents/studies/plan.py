@@ -94,7 +94,7 @@ def make_plan(study: Study) -> Plan:
         # Arms that differ in their rates alone are built alike.
         key = repr(dataclasses.replace(arm.config, schedule=arms[0].config.schedule))
         if key not in tried:
-            tried[key] = try_config(arm.config)
+            tried[key] = try_config(arm.config)[:2]
         for seed in study.seeds:
             config = dataclasses.replace(arm.config, seed=seed)
             try:

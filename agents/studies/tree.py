@@ -21,7 +21,7 @@ from agents.runs.manifest import canonical_json
 from schedules import PiecewiseConstantSchedule, Schedule, effective_phases
 
 # What changes no bit of what is learned.
-_WITHOUT_EFFECT = ("observers", "snapshot_every", "keep_snapshots_every")
+_WITHOUT_EFFECT = ("learner", "observers", "snapshot_every", "keep_snapshots_every")
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,18 @@ def fork_at(run: RunDirectory, step: int, changes: Mapping[str, Any], path: Path
     check_snapshot(run, snapshot)
     phases = config.schedule.phases(config.total_timesteps)
     check_past(run, effective_phases(phases, run.steps_per_update, run.first_update), step)
+    learner = run.learner
     if changes.keys() - {"schedule", "total_timesteps", GENERATOR_SEED}:
-        interval, first_update = try_config(config)
+        interval, first_update, learner = try_config(config)
         if (interval, first_update) != (run.steps_per_update, run.first_update):
             raise ConfigError("a fork cannot change when updates come")
     phase = run.phase_at(step + run.steps_per_update).index
     parent = Parent(
         os.path.relpath(run.path, path), snapshot.step, phase, snapshot.state_sha256, seed
     )
-    fork = RunDirectory.create(path, config, run.steps_per_update, run.first_update, parent)
+    fork = RunDirectory.create(
+        path, config, run.steps_per_update, run.first_update, parent, learner=learner
+    )
     copy_past(run, snapshot, fork)
     return fork
 

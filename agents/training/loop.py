@@ -44,7 +44,8 @@ def create_run(
 ) -> RunDirectory:
     """Creates a run that `train_run` can train, after a trial of it that writes nothing.
 
-    Logs a warning if a phase will see no update, or a boundary take effect later than planned.
+    Logs a warning if a phase will see no update, a boundary take effect later than planned, or the
+    updates be SB3's own where they might be faster.
 
     Args:
         config: What to train.
@@ -60,9 +61,14 @@ def create_run(
     """
     for name in config.observers:
         load_observer(name)
-    interval, first_update = try_config(config)
+    interval, first_update, learner = try_config(config)
     run = RunDirectory.create(
-        path, config, interval, first_update, held_branch_length=held_branch_length
+        path,
+        config,
+        interval,
+        first_update,
+        held_branch_length=held_branch_length,
+        learner=learner,
     )
     for phrase in late_boundaries(run):
         logger.warning("%s", phrase)

@@ -44,7 +44,7 @@ def test_a_preset_is_a_staircase_that_trains(algo: str, env: str) -> None:
     preset = load_preset(algo, env, observation)
     task = env if env in envs.TASKS else "reach"
     config = RunConfig.from_dict({**preset, "env": task, "observation": observation})
-    interval, first_update = try_config(config)
+    interval, first_update, _ = try_config(config)
 
     phases = config.schedule.phases(config.total_timesteps)
     assert 3 <= len(phases) <= 5

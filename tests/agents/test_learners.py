@@ -20,7 +20,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents import learners
-from agents.learners.exact import why_not
+from agents.learners.coverage import why_not
 
 PARTS = {"observation": 6, "achieved_goal": 3, "desired_goal": 3}
 SB3: dict[str, Any] = {
@@ -285,3 +285,14 @@ def test_a_module_that_computes_otherwise_is_noticed_by_the_trial() -> None:
 def test_the_learners_can_be_named_without_torch() -> None:
     code = "import sys, agents.learners; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", SB3)
+def test_weights_that_have_moved_are_learned_from(name: str) -> None:
+    def moved(cls: Any) -> Any:
+        model = trained(filled(built(cls)), 1)
+        for parameter in model.policy.parameters():
+            parameter.data = parameter.data.clone()
+        return trained(model, 2)
+
+    assert bits(moved(getattr(learners, name))) == bits(moved(SB3[name]))

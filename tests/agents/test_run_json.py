@@ -25,7 +25,7 @@ FREE = {"hyperparameters", "her", "normalize", "training_env_kwargs"}
 # What runs are without that were trained before there was such a key.
 HAVE_DEFAULTS = {
     *("robot", "observation", "env_kwargs", "training_env_kwargs"),
-    *("first_update", "processor"),
+    *("first_update", "processor", "learner"),
 }
 HAVE_DEFAULTS |= {"state_sha256", "versions"}
 OTHERS = st.sampled_from(

@@ -1,0 +1,41 @@
+"""Which code computes a run's updates: the learners of this project where they can, else SB3's."""
+
+from __future__ import annotations
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents.algorithms import ALGORITHMS
+from agents.config import RunConfig
+from agents.learners.coverage import why_not
+from agents.learners.exact import ExactLearner
+from agents.learners.sac import SAC
+from agents.learners.td3 import DDPG, TD3
+from agents.learners.tqc import TQC
+
+_OURS: dict[str, type[ExactLearner]] = {"sac": SAC, "td3": TD3, "ddpg": DDPG, "tqc": TQC}
+
+
+def model_class(config: RunConfig) -> type[BaseAlgorithm]:
+    """The class of a run's model; whichever it is, the run comes to the same bits.
+
+    Args:
+        config: The run.
+    """
+    ours = _OURS.get(config.algo) if config.learner == "auto" else None
+    return ours or ALGORITHMS[config.algo].load_class()
+
+
+def learner_record(model: BaseAlgorithm) -> dict[str, str | None]:
+    """Which code computes the updates of a model, for `run.json`.
+
+    Args:
+        model: A model whose logger is set; it stays as it is.
+
+    Returns:
+        `updates`, either `"by hand"` or `"by autograd"`, and `fallback`, why a learner that could
+        do without autograd does not, or `None`.
+    """
+    if not isinstance(model, ExactLearner):
+        return {"updates": "by autograd", "fallback": None}
+    fallback = why_not(model, model.batch_size)
+    return {"updates": "by autograd" if fallback else "by hand", "fallback": fallback}

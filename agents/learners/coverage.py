@@ -1,0 +1,181 @@
+"""Which models can be updated without autograd, to the same bits, on this machine.
+
+BLAS may add in another order elsewhere. So updates are tried on copies of a model, by both ways and
+from the same random numbers, and compared bit by bit.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtractor
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
+from torch import Tensor, nn
+
+from agents.learners.update import act, train_without_autograd
+
+_TRIAL_UPDATES = 2
+_TRIAL_RATE = 1e-3
+
+
+def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
+    """Why a model is updated by SB3's own `train`.
+
+    Args:
+        model: A learner's model; it stays as it is, and so do the generators.
+        batch_size: Transitions in a batch.
+
+    Returns:
+        The reason, or `None` if its update can be made without autograd, to the same bits.
+    """
+    if (what := _uncovered(model)) is not None:
+        return what
+    try:
+        return _differing(model, batch_size)
+    except ValueError as error:  # Torch's, of numbers that are not finite.
+        return f"a trial update fails: {str(error).splitlines()[0]}"
+
+
+def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
+    """What of a model no update without autograd was written for."""
+    if model.device.type != "cpu":
+        return f"the device {model.device.type} is not covered"
+    if model.use_sde:
+        return "gSDE is not covered"
+    for module, known in zip((model.actor, model.critic), model.update_class.covered, strict=True):
+        if type(module) is not known:
+            return f"the module {type(module).__name__} is not covered"
+        extractor = module.features_extractor
+        if type(extractor) not in (FlattenExtractor, CombinedExtractor):
+            return f"the features extractor {type(extractor).__name__} is not covered"
+        owned = module.optimizer.param_groups
+        if len(owned) > 1 or [*map(id, owned[0]["params"])] != [*map(id, module.parameters())]:
+            return "an optimizer of groups, or of a part of a module, is not covered"
+    for space in _parts(model.observation_space):
+        if not isinstance(space, spaces.Box) or is_image_space(space):
+            return f"observations in {type(space).__name__}{space.shape} are not covered"
+    for module in model.policy.modules():
+        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+            return "modules with hooks are not covered"
+    actor = model.actor.latent_pi if hasattr(model.actor, "latent_pi") else model.actor.mu
+    for network in (actor, *model.critic.q_networks):
+        if (what := _odd_layer(network)) is not None:
+            return f"a network with {what} is not covered"
+    return None
+
+
+def _odd_layer(network: nn.Sequential) -> str | None:
+    layers = list(network)
+    for before, layer in zip([None, *layers], layers, strict=False):
+        follows = type(before) is nn.Linear and type(layer) in (nn.ReLU, nn.Tanh)
+        if not (follows or (type(layer) is nn.Linear and layer.weight.dtype == torch.float32)):
+            return f"a layer {type(layer).__name__}"
+    return None if layers else "no hidden layer"
+
+
+def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
+    return list(space.spaces.values()) if isinstance(space, spaces.Dict) else [space]
+
+
+def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
+    """In what updates with and without autograd differ, on this machine."""
+    steps = max(_TRIAL_UPDATES, getattr(model, "policy_delay", 1))
+    with_autograd, without = _twin(model), _twin(model)
+    with torch.random.fork_rng(devices=[]):
+        # The second time each goes on from the other's state.
+        for _ in range(2):
+            seed = torch.get_rng_state()
+            with_autograd.train_with_autograd(steps, batch_size)
+            expected = _state(with_autograd)
+            torch.set_rng_state(seed)
+            update = without.update_class(without, batch_size)
+            train_without_autograd(without, update, steps)
+            for what, value in _state(without).items():
+                if not _same(value, expected[what]):
+                    return f"here, other {what} come of it"
+            with_autograd, without = without, with_autograd
+        observations = without.replay_buffer.observations(model.n_envs)
+        seed = torch.get_rng_state()
+        expected, _ = without.predict(observations)
+        torch.set_rng_state(seed)
+        if not _same(act(without, update, observations), expected):
+            return "here, other actions come of it"
+    return None
+
+
+class _Batches:
+    """Batches of random numbers in the place of a replay buffer."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - of any algorithm
+        self._model = model
+        self._generator = torch.Generator().manual_seed(0)
+
+    def sample(self, batch_size: int, env: object = None) -> Any:  # noqa: ANN401 - a named tuple of SB3's
+        def draw(space: spaces.Space[Any]) -> Any:  # noqa: ANN401 - of a space's structure
+            if isinstance(space, spaces.Dict):
+                return {key: draw(part) for key, part in space.items()}
+            return torch.randn(batch_size, *space.shape or (), generator=self._generator)
+
+        observed, acting = self._model.observation_space, self._model.action_space
+        column = torch.rand(batch_size, 4, generator=self._generator)
+        kind = DictReplayBufferSamples if isinstance(observed, spaces.Dict) else ReplayBufferSamples
+        several = getattr(self._model, "n_steps", 1) > 1
+        return kind(
+            observations=draw(observed),
+            actions=draw(acting).flatten(1).tanh_(),
+            next_observations=draw(observed),
+            dones=(column[:, :1] < 0.1).float(),
+            rewards=-column[:, 1:2],
+            **({"discounts": column[:, 2:3].contiguous()} if several else {}),
+        )
+
+    def observations(self, rows: int) -> Any:  # noqa: ANN401 - of a space's structure
+        drawn = self.sample(rows).observations
+        if isinstance(drawn, Tensor):
+            return drawn.numpy()
+        return {key: value.numpy() for key, value in drawn.items()}
+
+
+def _twin(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
+    """A copy of a model that learns from random numbers and shares nothing that changes."""
+    twin = copy.copy(model)
+    # Together, since the optimizers refer to the parameters.
+    names = ("policy", "log_ent_coef", "ent_coef_optimizer", "ent_coef_tensor")
+    own = {name: vars(model)[name] for name in names if name in vars(model)}
+    vars(twin).update(copy.deepcopy(own))
+    twin._create_aliases()
+    # At a rate of its own: the model's may be one at which nothing stays finite.
+    twin.lr_schedule = lambda _: _TRIAL_RATE
+    twin.replay_buffer = _Batches(twin)
+    twin._vec_normalize_env = None
+    twin.set_logger(Logger(folder=None, output_formats=[]))
+    return twin
+
+
+def _state(model: Any) -> dict[str, Any]:  # noqa: ANN401 - of any algorithm
+    variables = model._get_torch_save_params()[1]
+    return {
+        "weights or moments": copy.deepcopy(model.get_parameters()),
+        "coefficients": {name: getattr(model, name).detach().clone() for name in variables},
+        "random numbers": torch.get_rng_state(),
+        "losses": dict(model.logger.name_to_value),
+    }
+
+
+def _same(left: Any, right: Any) -> bool:  # noqa: ANN401 - trees of tensors
+    """Whether two trees agree in every bit."""
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, Tensor | np.ndarray):
+        first, second = (np.asarray(value) for value in (left, right))
+        return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+    return repr(left) == repr(right)

@@ -1,0 +1,163 @@
+"""What the updates without autograd have in common, and acting between them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.learners.networks import MLP, join
+
+
+class Update(ABC):
+    """The update of an algorithm, for one size of the batch.
+
+    Args:
+        model: SB3's model.
+        batch_size: Transitions in a batch.
+    """
+
+    covered: ClassVar[tuple[type[nn.Module], type[nn.Module]]]
+    networks: tuple[MLP, ...]
+    averaged: list[Tensor]
+    averages: list[Tensor]
+    optimizers: list[torch.optim.Optimizer]
+
+    def __init__(self, model: Any, batch_size: int) -> None:  # noqa: ANN401 - of any algorithm
+        self.model, self.batch_size = model, batch_size
+        extractor = model.actor.features_extractor
+        self.keys = list(getattr(extractor, "extractors", ()))
+        self.states = torch.empty(2 * batch_size, extractor.features_dim)
+        self.present_states, self.next_states = self.states[:batch_size], self.states[batch_size:]
+        self.action_size = int(np.prod(model.action_space.shape))
+        self._beside = torch.empty(batch_size, extractor.features_dim + self.action_size)
+        self._pointers: list[Callable[[], int]] | None = None
+        # The derivative of a mean over the batch.
+        self.share = torch.full((batch_size, 1), 1.0 / batch_size)
+
+    @abstractmethod
+    def train(self, gradient_steps: int) -> None:
+        """Takes gradient steps and logs them as SB3's `train` does.
+
+        Args:
+            gradient_steps: How many.
+        """
+
+    @abstractmethod
+    def explore(self, features: Tensor) -> Tensor:
+        """The actions of a step, in [-1, 1].
+
+        Args:
+            features: Of shape `(environments, features)`.
+        """
+
+    def load(self, batch: Any) -> None:  # noqa: ANN401 - a named tuple of SB3's
+        """Puts the states of a batch in place.
+
+        Args:
+            batch: The transitions.
+        """
+        join(batch.observations, self.keys, self.present_states)
+        join(batch.next_observations, self.keys, self.next_states)
+
+    def discounts(self, batch: Any) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
+        """γ where an episode goes on, else 0; of shape `(batch_size, 1)`.
+
+        Args:
+            batch: The transitions.
+        """
+        # Several steps have each their own discount.
+        gamma = getattr(batch, "discounts", None)
+        going_on: Tensor = 1 - batch.dones
+        return going_on.mul_(self.model.gamma if gamma is None else gamma)
+
+    def beside(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The critics' input, until the next call.
+
+        Args:
+            states: Of shape `(batch_size, features)`.
+            actions: Of shape `(batch_size, actions)`.
+        """
+        return torch.cat([states, actions], 1, out=self._beside)
+
+    def of_actions(self, deltas: list[Tensor]) -> Tensor:
+        """Sums derivatives with respect to the critics' input, last critic first as autograd does.
+
+        Args:
+            deltas: One for each critic.
+
+        Returns:
+            The columns of the actions.
+        """
+        total = deltas[-1]
+        for delta in deltas[-2::-1]:
+            total = total.add_(delta)
+        return total[:, self.states.shape[1] :]
+
+    def where(self) -> list[int]:
+        """Addresses of what it was made from: another model's, or moved, if they are others."""
+        if self._pointers is None:
+            self._pointers = [p.data_ptr for net in self.networks for p in net.parameters]
+        model = self.model
+        owners = (
+            model.actor.optimizer,
+            model.critic.optimizer,
+            vars(model).get("ent_coef_optimizer"),
+        )
+        return [*(pointer() for pointer in self._pointers), *map(id, owners)]
+
+    def average_targets(self) -> None:
+        """θ' ← (1-τ)θ' + τθ, in two roundings as in SB3's `polyak_update`."""
+        torch._foreach_mul_(self.averages, torch.tensor(1 - self.model.tau))
+        torch._foreach_add_(self.averages, self.averaged, alpha=self.model.tau)
+
+
+def mean(values: Sequence[float]) -> Any:  # noqa: ANN401 - NumPy's
+    """`np.mean`, which takes long for a single value and makes 0.0 of -0.0.
+
+    Args:
+        values: At least one.
+    """
+    return np.mean(values) if len(values) > 1 else np.float64(values[0] + 0.0)
+
+
+def act(model: Any, update: Update, observations: Any) -> NDArray[Any]:  # noqa: ANN401 - SB3's
+    """What `model.predict(observations)` gives.
+
+    Args:
+        model: SB3's model.
+        update: Its update.
+        observations: Of all environments.
+    """
+    unscaled: NDArray[Any]
+    with torch.no_grad():
+        if isinstance(observations, Mapping):
+            parts = [torch.as_tensor(observations[key]).float().flatten(1) for key in update.keys]
+            features = torch.cat(parts, 1)
+        else:
+            features = torch.as_tensor(np.array(observations)).float().flatten(1)
+        actions = update.explore(features).numpy()
+    if not np.isfinite(actions).all():
+        unscaled, _ = model.predict(observations)  # SB3 says what is wrong.
+        return unscaled
+    unscaled = model.policy.unscale_action(actions.reshape(-1, *model.action_space.shape))
+    return unscaled
+
+
+def train_without_autograd(model: Any, update: Update, gradient_steps: int) -> None:  # noqa: ANN401
+    """Makes an update to SB3's bits.
+
+    Args:
+        model: A learner's model.
+        update: Its update.
+        gradient_steps: Batches to draw and learn from.
+    """
+    # The policy's mode means nothing to the layers that are covered, and to set it takes long.
+    model._update_learning_rate(update.optimizers)
+    with torch.no_grad():
+        update.train(gradient_steps)
