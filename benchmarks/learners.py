@@ -7,7 +7,7 @@ milliseconds of processor time, and what its matrix products alone would take, t
 their shapes. The second is of whole training from our presets with these widths: environment steps
 per second of processor time, start-up and compilation left out. `ours` and `SB3's update` come to
 the same bits, with the same replay buffer; `SB3` has SB3's own, and so has panda-gym. SBX takes
-part if it is installed: `pip install sbx-rl`.
+part if it is installed.
 """
 
 from __future__ import annotations
