@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-_PACKAGES = ("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch")
+_PACKAGES = (
+    *("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch"),
+    "staircase-lab",
+)
 
 
 def installed_versions() -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from agents.config import ConfigError, RunConfig
 from agents.runs.manifest import canonical_json
+from agents.runs.provenance import installed_versions
 from schedules import PiecewiseConstantSchedule, Schedule, effective_phases
 
 # What changes no bit of what is learned.
@@ -59,6 +60,7 @@ class Line:
         data = self.config.to_dict()
         for name in ("schedule", "total_timesteps", *_WITHOUT_EFFECT):
             del data[name]
+        data["versions"] = installed_versions()
         return hashlib.sha256(canonical_json(data)).hexdigest()
 
     @cached_property
