@@ -176,12 +176,14 @@ def conduct(
         StudyProgress(plan, console, len(waiting)) as progress,
     ):
         while True:
+            capacity = dispatcher.capacity()
+            # In the order of the plan, so that one seed is finished before the next begins.
             for segment in list(waiting):
                 parent = segment.parent
                 if parent is not None and parent.key in lost:
                     lost.add(segment.key)
                     waiting.remove(segment)
-                elif parent is None or parent.key in done:
+                elif (parent is None or parent.key in done) and len(under_way) < capacity:
                     waiting.remove(segment)
                     run = store.create(segment)
                     under_way[run.path] = segment

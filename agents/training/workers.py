@@ -82,6 +82,10 @@ class RunPool:
         for worker in self._workers.values():
             worker.process.join()
 
+    def capacity(self) -> int:
+        """How many runs it trains at once."""
+        return self.processes
+
     def submit(self, run: RunDirectory) -> None:
         """Starts a run, or queues it until there is a process for it.
 
