@@ -22,6 +22,7 @@ from eval.held_branches import HoldingFork, holding_forks
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
+RATE_AXIS, TASK_AXIS = "initial_learning_rate", "env"
 SHOWN = 5
 """How many names a note lists before it says how many more there are."""
 
