@@ -181,7 +181,7 @@ def _arm_seed(run: RunDirectory, study: Study) -> tuple[ArmSeed, tuple[str, ...]
     for fork in forks:
         by_phase[fork.phase].append(fork)
     boundaries: dict[int, ForkedBoundary] = {}
-    diverged = [(run.path.name, run), *((fork.run.path.name, fork.run) for fork in forks)]
+    diverged = [("", run), *((f"{fork.run.path.name} ", fork.run) for fork in forks)]
     for phase, step in run.fork_steps.items():
         if study.held_branches is None or step not in reached:
             continue  # what diverged before a boundary says nothing about the decay there
@@ -194,7 +194,7 @@ def _arm_seed(run: RunDirectory, study: Study) -> tuple[ArmSeed, tuple[str, ...]
         ends=ends,
         boundaries=boundaries,
         divergence=tuple(
-            f"{name} {where}" for name, fork in diverged if (where := read_divergence(fork))
+            f"{name}{where}" for name, fork in diverged if (where := read_divergence(fork))
         ),
     ), notes
 

@@ -210,7 +210,8 @@ def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
                 figures[f"curves-{task}-{quantity}"] = curves_figure(
                     _with_failures(curves, quantity),
                     boundaries,
-                    f"{_LABELS[quantity]}, last {WINDOW} training episodes",
+                    f"{task}: {_LABELS[quantity]},\nlast {WINDOW} training episodes",
+                    (0, 1) if quantity == SUCCESS else (-np.inf, np.inf),
                 )
     return figures
 

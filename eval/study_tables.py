@@ -10,6 +10,7 @@ from rich.text import Text
 
 from eval.crossed import unseen_share
 from eval.rate_sensitivity import RateSensitivity
+from eval.significance import seeds_for_sign_flips, smallest_sign_flip_p
 from eval.statistics import Estimate
 from eval.study_comparison import (
     InitialRates,
@@ -20,6 +21,7 @@ from eval.study_comparison import (
 )
 from eval.study_effects import RETURN, DecayOverSeeds
 from eval.tables import simple_table
+from eval.verdicts import LEVEL
 
 ROWS = 40
 """Rows of a table; the rest is in the files of the study."""
@@ -215,8 +217,9 @@ def effects_table(effects: Sequence[DecayOverSeeds], quantity: str) -> Renderabl
     return Group(
         f"Decay effects over seeds: {quantity}, decayed minus held",
         table,
-        *(Text(f"{effect.label}: {_sentence(effect)}") for effect in effects[:ROWS]),
+        *(Text(f"{effect.label}: {_short(effect)}") for effect in effects[:ROWS]),
         *_rows_left(effects),
+        *_few(effects),
         "[..] is a 95 % interval for other seeds and episodes; seeds: how many gained; floor: the "
         "effect that luck alone stays below; p, p equal: of no effect and of one beyond "
         f"±{margin:.2g}, corrected over all of these; paired: variance that pairing removed.",
@@ -249,11 +252,25 @@ def rates_table(sensitivity: RateSensitivity, quantity: str, where: str = "") ->
     )
 
 
-def _sentence(effect: DecayOverSeeds) -> str:
-    sentence = effect.verdict.sentence
-    if effect.floor is not None and not effect.floor.exceeds:
-        return f"{sentence} (within the noise floor)"
-    return sentence
+def _short(effect: DecayOverSeeds) -> str:
+    within = effect.floor is not None and not effect.floor.exceeds
+    return effect.verdict.short + (" (within the noise floor)" if within else "")
+
+
+def _few(effects: Sequence[DecayOverSeeds]) -> list[str]:
+    """What too few seeds for a verdict can and cannot say."""
+    seeds = min(effect.verdict.seeds for effect in effects)
+    needed = seeds_for_sign_flips(len(effects), LEVEL)
+    if seeds >= needed:
+        return []
+    if seeds == 1:
+        return ["One seed gives no interval over seeds and no verdict."]
+    least = min(1.0, len(effects) * smallest_sign_flip_p(seeds))
+    return [
+        f"{seeds} seeds cannot give a p below {least:.2g} for {len(effects)} "
+        f"{'decays' if len(effects) > 1 else 'decay'} judged together, so there is no verdict "
+        f"before {needed} seeds."
+    ]
 
 
 def _estimate(estimate: Estimate, sign: str) -> str:

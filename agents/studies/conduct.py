@@ -11,7 +11,7 @@ from rich.console import Console
 from agents.config import ConfigError
 from agents.runs.directory import RunDirectory, RunError
 from agents.runs.divergence import read_divergence
-from agents.studies.assembly import assemble
+from agents.studies.assembly import assemble, was_forked
 from agents.studies.dispatch import Dispatcher
 from agents.studies.manifest import read_noted_runs, read_study
 from agents.studies.plan import Plan
@@ -28,7 +28,7 @@ class StudyResult:
     """What became of a study.
 
     Attributes:
-        runs: The runs, in the order of the plan.
+        runs: The runs, in the order of the plan, without branches from where a run never came.
         diverged: Where runs diverged, in words, by path.
     """
 
@@ -120,6 +120,10 @@ def conduct(
     if failed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise RunError(f"could not train {reasons}; the same command tries again")
-    runs = tuple(assemble(planned, plan.tree, store, folder) for planned in plan.runs)
+    runs = tuple(
+        assemble(planned, plan.tree, store, folder)
+        for planned in plan.runs
+        if was_forked(planned, plan.tree, store)
+    )
     diverged = {run.path: str(where) for run in runs if (where := read_divergence(run)) is not None}
     return StudyResult(runs, diverged)
