@@ -157,8 +157,10 @@ class Rates:
 def _print_files(console: Console, paths: Sequence[Path], notes: Sequence[str]) -> None:
     for path in paths:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    for note in notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if notes:
+        from eval.study_tables import notes_lines
+
+        console.print(*notes_lines(notes), sep="\n")
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ def rates_figures(rates: Sequence[InitialRates]) -> dict[str, Figure]:
 
     return {
         f"rates-{_file_name(found.label)}-{found.quantity}": rates_figure(
-            found.sensitivity, f"{_LABELS[found.quantity]}, {found.label}"
+            found.sensitivity,
+            f"{_LABELS[found.quantity]}, {found.label}",
+            (0, 1) if found.quantity == SUCCESS else None,
         )
         for found in rates[: 2 * MAXIMUM_CURVES]
     }

@@ -90,7 +90,6 @@ def made_outcomes(arms, seeds=8, boundaries=True, notes=(), failed=()):
         arms: By name of the arm its task, its axes, and its skill at the end of each of 2 phases.
     """
     generator = np.random.default_rng(0)
-    states = {None: None}
     ends, found = [], []
     for name, (task, _, skills) in arms.items():
         for phase, skill in enumerate(skills):
