@@ -170,7 +170,8 @@ def learning_curve_over_seeds(
         return None
     from eval.study_figures import Curve
 
-    grid = np.linspace(max(float(steps[0]) for steps, _ in episodes), last, POINTS)
+    first = max(float(steps[0]) for steps, _ in episodes)
+    grid: Array = np.linspace(first, last, POINTS, dtype=np.float64)
     rows = []
     for (steps, values), stop in zip(episodes, stops, strict=True):
         newest = np.searchsorted(steps, grid, side="right") - 1

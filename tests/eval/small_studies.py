@@ -29,6 +29,7 @@ BASE: dict[str, Any] = {
     "n_envs": 1,
     "her": {},
     "hyperparameters": {
+        "buffer_size": 1_000,  # the default million takes seconds to make
         "learning_starts": 100,
         "batch_size": 16,
         "policy_kwargs": {"net_arch": [8]},
