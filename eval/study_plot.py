@@ -171,13 +171,13 @@ def learning_curve_over_seeds(
     from eval.study_figures import Curve
 
     first = max(float(steps[0]) for steps, _ in episodes)
-    grid: Array = np.linspace(first, last, POINTS, dtype=np.float64)
+    grid = np.linspace(first, last, POINTS)
     rows = []
     for (steps, values), stop in zip(episodes, stops, strict=True):
         newest = np.searchsorted(steps, grid, side="right") - 1
         row = rolling_mean(values, WINDOW)[newest]
         rows.append(np.where(grid >= stop, np.nan, row))
-    return Curve(label, grid, np.stack(rows))
+    return Curve(label, np.asarray(grid, dtype=np.float64), np.stack(rows))
 
 
 def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
