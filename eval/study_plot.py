@@ -85,7 +85,7 @@ def evaluation_figures(outcomes: StudyOutcomes, notes: list[str]) -> dict[str, F
 
     figures: dict[str, Figure] = {}
     for judged in judged_decays(outcomes, {}, []):
-        where = "" if judged.task is None else f"-{judged.task}"
+        where = "" if judged.task is None else f"-{_file_name(judged.task)}"
         if len(judged.decays) > MAXIMUM_EFFECTS:
             notes.append(f"effects{where}: {MAXIMUM_EFFECTS} of {len(judged.decays)} are drawn")
         figures[f"effects{where}-{judged.quantity}"] = forest_figure(
@@ -186,8 +186,8 @@ def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
     from eval.study_figures import curves_figure
 
     figures: dict[str, Figure] = {}
-    for task in dict.fromkeys(arm.config.env for arm in runs.arms):
-        arms = [arm for arm in runs.arms if arm.config.env == task]
+    for task in dict.fromkeys(runs.task(arm.config) for arm in runs.arms):
+        arms = [arm for arm in runs.arms if runs.task(arm.config) == task]
         drawn = evenly(arms, MAXIMUM_CURVES)
         if len(drawn) < len(arms):
             notes.append(f"curves: {len(drawn)} of {len(arms)} arms are drawn, spread evenly")
@@ -210,7 +210,7 @@ def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
             ]
             curves = [curve for curve in found if curve is not None]
             if curves:
-                figures[f"curves-{task}-{quantity}"] = curves_figure(
+                figures[f"curves-{_file_name(task)}-{quantity}"] = curves_figure(
                     _with_failures(curves, quantity),
                     boundaries,
                     f"{task}: {_LABELS[quantity]},\nlast {WINDOW} training episodes",
