@@ -49,6 +49,9 @@ class ThisProcess:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def capacity(self) -> int:
+        return 1
+
     def submit(self, run: RunDirectory) -> None:
         self._submitted.append(run)
 
