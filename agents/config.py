@@ -189,7 +189,7 @@ class RunConfig:
             raise ConfigError(str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as JSON data, which `from_dict` turns back into an equal config."""
+        """Returns the config as JSON data, which `from_dict` turns back into an equal config."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["schedule"] = self.schedule.to_dict()
         return data

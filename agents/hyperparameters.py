@@ -56,7 +56,7 @@ class _Domain:
 
 
 def _real(x: object) -> bool:
-    """Whether it is a number, and no integer that is too large for a float."""
+    """Tells whether a value is a number that fits a float."""
     return type(x) in (int, float) and abs(x) <= sys.float_info.max  # type: ignore[arg-type]
 
 
@@ -88,7 +88,7 @@ def _name(names: Collection[str]) -> _Domain:
 
 
 def _automatic(x: object) -> bool:
-    """Whether SB3 reads it as an entropy coefficient that is learned."""
+    """Tells whether SB3 reads a value as a learned entropy coefficient."""
     if not isinstance(x, str):
         return False
     word, _, start = x.partition("_")

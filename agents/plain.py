@@ -60,7 +60,7 @@ def plain(path: str, value: object, depth: int = 0) -> Any:  # noqa: ANN401 - th
 
 
 def shown(value: object) -> str:
-    """A value in one line of a message.
+    """Shortens a value to one line for a message.
 
     Args:
         value: Anything.

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 def unknown_choice(kind: str, given: object, choices: Iterable[str | None]) -> str:
-    """Words the refusal of a name that is not among the choices.
+    """Describes why a name is not among the choices.
 
     Args:
         kind: What the name stands for, such as `"env"`.
@@ -23,7 +23,7 @@ def unknown_choice(kind: str, given: object, choices: Iterable[str | None]) -> s
 
 
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
-    """Refuse a value that is none of the choices.
+    """Refuses a value that is not one of the choices.
 
     Args:
         name: Of the argument.
@@ -40,7 +40,7 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
 
 
 def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) -> None:
-    """Refuse keyword arguments that their owner does not take.
+    """Refuses keyword arguments that their owner does not take.
 
     Args:
         owner: Who takes them, for the message.
@@ -61,6 +61,6 @@ def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) ->
 
 
 def _did_you_mean(given: object, names: Sequence[str]) -> str:
-    """The question for the nearest name; empty if none is near."""
+    """Suggests the nearest name; empty if none is near."""
     nearest = get_close_matches(str(given).lower(), names, n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else ""

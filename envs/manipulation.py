@@ -202,11 +202,11 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._made = {*vars(self), "_made"} - before - {"action_space", "observation_space"}
 
     def __copy__(self) -> ManipulationEnv:
-        """Copy deeply: a shallow copy would step the same simulation."""
+        """Copies deeply: a shallow copy would step the same simulation."""
         return copy.deepcopy(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how `copy` and `pickle` make another environment in the same state.
+        """Tells `copy` and `pickle` how to make another environment in the same state.
 
         Raises:
             RuntimeError: The environment is closed.
@@ -236,7 +236,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return _make_again, (type(self), *self._unloaded, arguments), state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Bring a copy to the state of the original."""
+        """Brings a copy to the state of the original."""
         self.task.threshold = state["threshold"]
         self.restore(state["snapshot"])
         vars(self).update(state["added"])
@@ -244,7 +244,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode.
+        """Starts an episode.
 
         Args:
             seed: Restarts the generator that goals are drawn from; None goes on with it.
@@ -277,7 +277,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Act for one control period of 0.04 s.
+        """Acts for one control period of 0.04 s.
 
         Args:
             action: One number an entry of the action space; beyond [-1, 1] it is clipped.
@@ -315,7 +315,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         desired_goal: NDArray[np.floating],
         info: object = None,
     ) -> NDArray[np.float32]:
-        """Reward for having achieved one goal while another was desired.
+        """Computes the reward for achieving one goal while another was desired.
 
         Args:
             achieved_goal: Shape (..., goal_size).
@@ -337,7 +337,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         desired_goal: NDArray[np.floating],
         info: object = None,
     ) -> NDArray[np.bool_]:
-        """Whether achieving one goal while another was desired ends the episode.
+        """Tells whether achieving one goal while another was desired ends the episode.
 
         Args:
             achieved_goal: Shape (..., goal_size).
@@ -354,7 +354,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return np.asarray(reached, np.bool_)[()]
 
     def render(self) -> Rendered | None:
-        """Draw the scene, as `render_mode` says.
+        """Draws the scene in the way of `render_mode`.
 
         Returns:
             `"rgb_array"`: a frame of shape (render_height, render_width, 3), 8-bit.
@@ -382,12 +382,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return frame if self.render_mode == "rgb_array" else (frame, picture.depth)
 
     def close(self) -> None:
-        """Free the simulation. Closing twice is allowed."""
+        """Frees the simulation; closing twice is allowed."""
         self._running = False
         self._simulation.close()
 
     def reseed(self, seed: int) -> None:
-        """Draw the next episodes with a new generator; a running episode goes on as it would.
+        """Draws the next episodes from a new generator; a running episode is not affected.
 
         A `reset` with a seed of its own forgets it.
 
@@ -397,7 +397,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._next_generator, _ = seeding.np_random(seed)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything :meth:`restore` needs to continue bit for bit, in this or another process.
+        """Captures what :meth:`restore` needs to continue bit for bit, in any process.
 
         PyBullet's own saved states do not travel between processes, so this holds the state of the
         generator when the episode began and the actions since, to be simulated again.
@@ -429,7 +429,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         }
 
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
-        """Continue where a snapshot was taken.
+        """Continues where a snapshot was taken.
 
         Wrappers know nothing of this: `TimeLimit` still counts the steps since its own last reset.
         The steps of the restored episode are as many as the snapshot has `actions`.
@@ -498,7 +498,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._simulation.step()
 
     def _read(self) -> Observation:
-        """The observation with all that robot and task tell, whatever the agent sees of it."""
+        """Reads everything that robot and task observe, whether or not the agent sees it."""
         robot, task = self.robot.observe(), self.task.observe()
         achieved_goal = self.task.achieved_goal()
         self._check_read(robot, task, achieved_goal)
@@ -514,7 +514,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return state
 
     def _seen(self, state: Observation) -> Observation:
-        """The observation as the agent sees it."""
+        """Returns the observation as the agent sees it."""
         if self.observation == "state":
             return state
         if self.observation == "pixels":
@@ -522,19 +522,19 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return {**state, "pixels": self._simulation.sketch(self.pixels_camera, self.pixels_size)}
 
     def _wait(self) -> None:
-        """Let the control period pass, so that the window shows real time."""
+        """Waits for the rest of the control period, so that the window shows real time."""
         now = time.monotonic()
         time.sleep(max(self._due - now, 0.0))
         self._due = max(self._due, now) + CONTROL_PERIOD
 
     def _judge(self, achieved: Goals, desired: Goals) -> tuple[Distances, bool | NDArray[np.bool_]]:
-        """The reward for having achieved goals while others were desired; whether it is those."""
+        """Returns rewards of achieved goals and whether they match the desired ones."""
         distance = self.task.distance(achieved, desired)
         reached = distance < self.task.threshold
         return -distance if self.reward == "dense" else reached - 1.0, reached
 
     def _check_read(self, robot: Vector, task: Vector, achieved_goal: Vector) -> None:
-        """Refuse to go on with a robot or a task that does not give what it says."""
+        """Refuses a robot or a task whose readings do not match what it declares."""
         parts = (
             (self.robot, "observe", "observation_size", robot),
             (self.task, "observe", "observation_size", task),
@@ -577,7 +577,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._read_goal(options["goal"])
 
     def _read_goal(self, given: object) -> list[float]:
-        """A goal that was asked for as the numbers that the task takes, or ValueError."""
+        """Converts a requested goal into the task's numbers, or raises a ValueError."""
         try:
             array = np.asarray(given)
         except ValueError:
@@ -639,7 +639,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     ) -> tuple[
         np.random.Generator, np.random.Generator | None, list[list[float]], list[float] | None
     ]:
-        """The generators, the actions and the goal asked for in a snapshot, or ValueError."""
+        """Reads generators, actions and requested goal of a snapshot, or raises a ValueError."""
         if not isinstance(data, Mapping):
             raise ValueError(f"a snapshot is a mapping, got {type(data).__name__}")
         if data.get("version") != SNAPSHOT_VERSION:
@@ -739,7 +739,7 @@ def make(
     render_mode: str | None = None,
     **kwargs: Any,  # noqa: ANN401 (those of ManipulationEnv)
 ) -> gym.Env[Observation, NDArray[np.float32]]:
-    """Make an environment from names; every registered id comes here.
+    """Makes an environment from names; every registered id calls this.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.
@@ -794,7 +794,7 @@ _ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]
 
 
 def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
-    """Check what :func:`make` takes beside choices and rendering, without making anything.
+    """Checks the randomisation arguments of :func:`make` without making anything.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.

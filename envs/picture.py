@@ -129,7 +129,7 @@ class Picture:
     light: Light | None = None
 
     def frame(self) -> NDArray[np.uint8]:
-        """The picture as one to look at, with shadows, a sky and the markers.
+        """Returns the picture as a frame, with shadows, a sky and the markers.
 
         Returns:
             Colours of shape (height, width, 3).
@@ -159,7 +159,7 @@ def _draw_shadows(
     view: NDArray[np.float64],
     light: Light,
 ) -> None:
-    """Darken what the light does not see.
+    """Darkens what the light does not reach.
 
     PyBullet's own shadows are three times as coarse, as it draws them from what a camera's angle
     takes in 8 m away, and have no soft edges.
@@ -211,7 +211,7 @@ def _draw_marker(
     view: NDArray[np.float64],
     marker: Marker,
 ) -> None:
-    """Cast a ray through every pixel near a marker and tint the frame where it hits.
+    """Casts a ray through every pixel near a marker and tints the frame where it hits.
 
     The software renderer knows no translucency, and as a body the marker would cast a shadow.
 

@@ -46,7 +46,7 @@ class Quantity:
     whole: bool = False
 
     def read(self, name: str, given: object) -> Interval:
-        """Check a value and bring it into one form.
+        """Checks a value and returns it as an interval.
 
         Args:
             name: The keyword.
@@ -82,7 +82,7 @@ class Quantity:
 def read_ranges(
     owner: str, quantities: Mapping[str, Quantity], given: Mapping[str, object]
 ) -> dict[str, Interval]:
-    """Read keyword arguments.
+    """Reads keyword arguments.
 
     Args:
         owner: Who takes them, for the message.
@@ -104,7 +104,7 @@ def read_ranges(
 
 
 def draw(interval: Interval, generator: np.random.Generator) -> float:
-    """Draw a number uniformly; a fixed one costs the generator nothing.
+    """Draws a number uniformly; a fixed one draws nothing from the generator.
 
     Args:
         interval: Where the number lies.
@@ -118,7 +118,7 @@ def draw(interval: Interval, generator: np.random.Generator) -> float:
 
 
 def chance(probability: Interval, generator: np.random.Generator) -> bool:
-    """Decide whether something happens; where it never does, the generator draws nothing.
+    """Decides whether something happens; probability 0 draws nothing from the generator.
 
     Args:
         probability: Where the probability lies.
@@ -132,7 +132,7 @@ def chance(probability: Interval, generator: np.random.Generator) -> bool:
 
 
 def draw_point(intervals: Sequence[Interval], generator: np.random.Generator) -> list[float]:
-    """Draw a point uniformly from a box; of a fixed coordinate, too, the generator draws one.
+    """Draws a point uniformly from a box; even fixed coordinates draw a number each.
 
     Args:
         intervals: Where each coordinate lies.
@@ -151,7 +151,7 @@ def draw_fit(
     draw_start: Callable[[], DrawnT],
     fits: Callable[[DrawnT, GoalT], bool],
 ) -> tuple[GoalT, DrawnT]:
-    """Draw a goal, and a start until it fits; a goal that many starts do not fit is drawn again.
+    """Draws a goal and a start that fits; after many misfits, the goal is drawn again.
 
     Args:
         draw_goal: Draws a goal.
@@ -180,7 +180,7 @@ def check_room(
     fits: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
     condition: str,
 ) -> None:
-    """Raise a ValueError if :func:`draw_fit` would hardly find a placement.
+    """Raises a ValueError if :func:`draw_fit` would rarely find a placement.
 
     Args:
         owner: Whose ranges they are, for the message.
@@ -248,7 +248,7 @@ class Disturbance:
         self._noise: NDArray[np.float64] | None = None
 
     def begin(self, generator: np.random.Generator) -> None:
-        """Draw what an episode keeps, and the noise of its first observation."""
+        """Draws what holds for an episode, and the noise of its first observation."""
         low, high = self._ranges["action_latency"]
         latency = generator.integers(int(low), int(high), endpoint=True) if low < high else low
         self._waiting = deque([[0.0] * self._action_size] * int(latency))
@@ -257,7 +257,7 @@ class Disturbance:
         self._draw_observation_noise(generator)
 
     def act(self, action: list[float], generator: np.random.Generator) -> list[float]:
-        """What the robot does when an action is given; draws the next observation's noise, too.
+        """Returns what the robot does for an action; also draws the next observation's noise.
 
         Args:
             action: Entries in [-1, 1].
@@ -277,7 +277,7 @@ class Disturbance:
         return action
 
     def add_noise(self, observation: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
-        """Add the noise of the present observation; the same however often it is asked for.
+        """Adds the noise of the current observation, the same however often it is called.
 
         Args:
             observation: The true one.

@@ -23,7 +23,7 @@ def _c_streams() -> list[ctypes.c_void_p]:
 
 
 def _open_nowhere() -> int:
-    """A C stream to the null device, for the life of the process."""
+    """Opens a C stream to the null device, for the life of the process."""
     null = os.open(os.devnull, os.O_WRONLY)
     # A process may have been started without output, and those numbers must stay free.
     descriptor = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
@@ -113,7 +113,7 @@ def connect(window: tuple[int, int] | None) -> int:
 
 @contextlib.contextmanager
 def _display() -> Iterator[None]:
-    """Make sure that there is a display: without one, PyBullet ends the process.
+    """Ensures that there is a display: without one, PyBullet ends the process.
 
     The connection is held while PyBullet makes its own, because some servers start anew when the
     last client leaves.

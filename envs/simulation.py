@@ -116,7 +116,7 @@ _NO_BOXES: Boxes = MappingProxyType({})
 
 @contextlib.contextmanager
 def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
-    """A copy of a URDF or SDF file in which some links touch others as boxes."""
+    """Copies a URDF or SDF file, with boxes as the collision shapes of some links."""
     if not boxes:
         yield path
         return
@@ -141,7 +141,7 @@ def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
 
 
 def _locate_meshes(tree: ElementTree.ElementTree[Any], folder: Path) -> bool:
-    """Have a file name its meshes so that it can lie anywhere; whether all are there.
+    """Makes a file's mesh names absolute; returns whether all meshes exist.
 
     PyBullet keeps what it read of a mesh by this name, for the life of the process.
     """
@@ -232,7 +232,7 @@ class Simulation:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be copied or pickled: the copy would be the same server.
+        """Refuses to be copied or pickled: the copy would be the same server.
 
         Raises:
             InSimulationError: Always.
@@ -242,7 +242,7 @@ class Simulation:
         )
 
     def round_friction(self) -> None:
-        """Have friction resist alike in all directions, for what slides far.
+        """Makes friction resist equally in all directions, for objects that slide far.
 
         Otherwise it resists along x and along y as much as it can, each for itself, and so up to
         1.4 times as much between them. This takes PyBullet's default solver, which is slower, and
@@ -268,7 +268,7 @@ class Simulation:
         return self._closed
 
     def close(self) -> None:
-        """Free the server. Closing twice is allowed."""
+        """Frees the server; closing twice is allowed."""
         self._closed = True
         self._finalizer()
         if self._sketch is not None:
@@ -277,7 +277,7 @@ class Simulation:
     # Building
 
     def load_urdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
-        """Load an articulated body, its base fixed, from `pybullet_data` or an absolute path.
+        """Loads an articulated body with a fixed base from `pybullet_data` or an absolute path.
 
         Args:
             file_name: Path of the URDF file.
@@ -315,7 +315,7 @@ class Simulation:
         return contextlib.nullcontext(path)
 
     def load_sdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
-        """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
+        """Loads an articulated body whose file fixes its base, as :meth:`load_urdf` does.
 
         Args:
             file_name: Path of the SDF file.
@@ -369,7 +369,7 @@ class Simulation:
         faces: Sequence[Vector] = (),
         background: bool = False,
     ) -> int:
-        """Add a box.
+        """Adds a box.
 
         Args:
             half_extents: Half its sides, in metres.
@@ -396,7 +396,7 @@ class Simulation:
     def add_cylinder(
         self, radius: float, height: float, position: Vector, colour: Vector, *, mass: float
     ) -> int:
-        """Add a movable cylinder that stands upright.
+        """Adds a movable, upright cylinder.
 
         Args:
             radius: In metres.
@@ -427,7 +427,7 @@ class Simulation:
         return body
 
     def add_marker(self, radius: float, colour: Vector) -> int:
-        """Add a sphere that is only seen: it is no body, and shines faintly through bodies.
+        """Adds a sphere that is only visible: it is not a body, and shows faintly through bodies.
 
         Args:
             radius: In metres.
@@ -446,7 +446,7 @@ class Simulation:
         return len(self._markers) - 1
 
     def add_box_marker(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
-        """Add a box that is only seen, as the sphere of :meth:`add_marker`.
+        """Adds a box that is only visible, as the sphere of :meth:`add_marker`.
 
         Args:
             half_extents: Half its sides, in metres.
@@ -463,7 +463,7 @@ class Simulation:
         return len(self._markers) - 1
 
     def remove(self, body: int) -> None:
-        """Take a movable body away for good."""
+        """Removes a movable body for good."""
         pybullet.removeBody(body, self._client)
         self._movable.remove(body)
         del self._filters[body, -1], self._segments[body]
@@ -522,7 +522,7 @@ class Simulation:
         return array
 
     def set_friction(self, body: int, link: int, *, sliding: float, turning: float) -> None:
-        """Set a link's friction.
+        """Sets a link's friction.
 
         Args:
             body: The body.
@@ -539,16 +539,16 @@ class Simulation:
         )
 
     def set_mass(self, body: int, mass: float) -> None:
-        """Set the mass, in kilograms, of a movable body of one link, and its inertia with it."""
+        """Sets the mass, in kilograms, of a movable body of one link, and scales its inertia."""
         pybullet.changeDynamics(body, -1, mass=mass, physicsClientId=self._client)
 
     def set_inertia(self, body: int, link: int, mass: float, inertia: float) -> None:
-        """Set a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
+        """Sets a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
         for change in ({"mass": mass}, {"localInertiaDiagonal": (inertia,) * 3}):
             pybullet.changeDynamics(body, link, **change, physicsClientId=self._client)
 
     def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
-        """Let links pass through everything, which saves looking for their contacts.
+        """Lets links pass through everything, which saves the search for their contacts.
 
         Args:
             body: The body.
@@ -560,7 +560,7 @@ class Simulation:
     # Resetting
 
     def clear_contacts(self) -> None:
-        """Make PyBullet forget every contact; call it after the robot is back in its rest pose.
+        """Makes PyBullet forget every contact; call it with the robot back in its rest pose.
 
         Bodies that are only teleported keep their old contact points, and the next episode would
         then depend on the last one. So the movable bodies are first taken far away from everything
@@ -578,12 +578,12 @@ class Simulation:
         pybullet.performCollisionDetection(self._client)
 
     def place(self, body: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
-        """Put a movable body somewhere, at rest."""
+        """Puts a movable body somewhere, at rest."""
         pybullet.resetBasePositionAndOrientation(body, position, quaternion, self._client)
         pybullet.resetBaseVelocity(body, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), self._client)
 
     def move_marker(self, marker: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
-        """Put a marker somewhere."""
+        """Puts a marker somewhere."""
         self._markers[marker] = replace(
             self._markers[marker], position=position, quaternion=quaternion
         )
@@ -593,7 +593,7 @@ class Simulation:
             )
 
     def resize_box_marker(self, marker: int, half_extents: Vector) -> None:
-        """Give a box marker another size; :meth:`move_marker` then puts it somewhere.
+        """Resizes a box marker; :meth:`move_marker` then puts it somewhere.
 
         Args:
             marker: The marker.
@@ -608,14 +608,14 @@ class Simulation:
         self._markers[marker] = replace(box, size=half_extents, body=body)
 
     def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
-        """Put joints somewhere, at rest."""
+        """Puts joints somewhere, at rest."""
         for joint, angle in zip(joints, angles, strict=True):
             pybullet.resetJointState(body, joint, angle, 0.0, self._client)
 
     # Moving
 
     def step(self) -> None:
-        """Advance by one control period.
+        """Advances by one control period.
 
         Raises:
             RuntimeError: The window was closed meanwhile.
@@ -628,7 +628,7 @@ class Simulation:
     def drive_joints(
         self, body: int, joints: Sequence[int], targets: Vector, forces: Vector
     ) -> None:
-        """Set the position motors of joints, until the next call.
+        """Sets the position motors of joints, until the next call.
 
         Args:
             body: The body.
@@ -653,13 +653,13 @@ class Simulation:
     # Reading
 
     def link_motion(self, body: int, link: int) -> tuple[Vector, Vector]:
-        """Position in metres of a link's frame and velocity in m/s of its centre of mass."""
+        """Returns the position of a link in m and the velocity of its centre of mass in m/s."""
         # Without forward kinematics PyBullet answers from before the last physics step.
         state = pybullet.getLinkState(body, link, 1, 1, self._client)
         return state[4], state[6]
 
     def tool_motion(self, body: int, link: int, offset: Vector) -> tuple[Vector, Vector]:
-        """Position in metres and velocity in m/s of a point that moves with a link.
+        """Returns position in metres and velocity in m/s of a point that moves with a link.
 
         Args:
             body: The body.
@@ -680,7 +680,7 @@ class Simulation:
         return [state[0] for state in pybullet.getJointStates(body, joints, self._client)]
 
     def body_motion(self, body: int) -> tuple[Vector, Vector, Vector, Vector]:
-        """Position, quaternion, velocity in m/s and angular velocity in rad/s of a body."""
+        """Returns a body's position, quaternion, velocity in m/s and angular velocity in rad/s."""
         position, quaternion = pybullet.getBasePositionAndOrientation(body, self._client)
         velocity, angular_velocity = pybullet.getBaseVelocity(body, self._client)
         return position, quaternion, velocity, angular_velocity
@@ -688,7 +688,7 @@ class Simulation:
     def inverse_kinematics(
         self, body: int, link: int, position: Vector, quaternion: Vector
     ) -> Vector:
-        """Joint positions that bring a link near a pose, by damped least squares.
+        """Finds joint positions that bring a link near a pose, by damped least squares.
 
         Args:
             body: The body.
@@ -715,7 +715,7 @@ class Simulation:
     # Seeing
 
     def show(self, camera: Camera) -> None:
-        """Show the scene, now complete, in the window; without one nothing happens.
+        """Shows the complete scene in the window; does nothing without one.
 
         Args:
             camera: Where to look from.
@@ -740,7 +740,7 @@ class Simulation:
         )
 
     def picture(self, camera: Camera, width: int, height: int, *, shadow: bool = True) -> Picture:
-        """Draw the scene in software; needs no display, but `visuals`.
+        """Draws the scene in software; needs no display, but `visuals`.
 
         Args:
             camera: Where to look from.
@@ -806,7 +806,7 @@ class Simulation:
         return Light(np.reshape(view, (4, 4)), angle, _metres(depth, (size, size), near, far))
 
     def sketch(self, camera: Camera, size: int) -> NDArray[np.uint8]:
-        """Draw the bodies coarsely and fast; needs no display and no `visuals`, but a `sketch`.
+        """Draws the bodies coarsely and fast; needs no display or `visuals`, but a `sketch`.
 
         Args:
             camera: Where to look from.

@@ -26,7 +26,7 @@ _TRIAL_RATE = 1e-3
 
 
 def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
-    """Why a model is updated by SB3's own `train`.
+    """Explains why a model must be updated by SB3's own `train`.
 
     Args:
         model: A learner's model; it stays as it is, and so do the generators.
@@ -44,7 +44,7 @@ def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any
 
 
 def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
-    """What of a model no update without autograd was written for."""
+    """Names what in a model no update without autograd covers."""
     if model.device.type != "cpu":
         return f"the device {model.device.type} is not covered"
     if model.use_sde:
@@ -85,7 +85,7 @@ def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
 
 
 def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
-    """In what updates with and without autograd differ, on this machine."""
+    """Names what differs on this machine between updates with and without autograd."""
     steps = max(_TRIAL_UPDATES, getattr(model, "policy_delay", 1))
     with_autograd, without = _twin(model), _twin(model)
     with torch.random.fork_rng(devices=[]):
@@ -144,7 +144,7 @@ class _Batches:
 
 
 def _twin(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
-    """A copy of a model that learns from random numbers and shares nothing that changes."""
+    """Copies a model; the copy learns from random numbers and shares nothing that changes."""
     twin = copy.copy(model)
     # Together, since the optimizers refer to the parameters.
     names = ("policy", "log_ent_coef", "ent_coef_optimizer", "ent_coef_tensor")
@@ -170,7 +170,7 @@ def _state(model: Any) -> dict[str, Any]:  # noqa: ANN401 - of any algorithm
 
 
 def _same(left: Any, right: Any) -> bool:  # noqa: ANN401 - trees of tensors
-    """Whether two trees agree in every bit."""
+    """Tells whether two trees agree in every bit."""
     if isinstance(left, Mapping):
         return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
     if isinstance(left, list | tuple):

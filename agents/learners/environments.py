@@ -29,7 +29,7 @@ class SnapshotMonitor(Monitor):
     """SB3's episode recorder, which can also hand out and take back the state of all it wraps."""
 
     def snapshot(self) -> dict[str, Any]:
-        """State of the task, the time limit and this recorder, as JSON data."""
+        """Captures task, time limit and this recorder as JSON data."""
         limit = self._time_limit()
         return {
             "task": self.unwrapped.snapshot(),  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class SnapshotMonitor(Monitor):
 
 
 def env_arguments(config: RunConfig, *, training: bool) -> dict[str, Any]:
-    """What a run's environments are made with, beside their id.
+    """Returns the arguments that a run's environments are made with, besides their id.
 
     Args:
         config: The run.

@@ -71,7 +71,7 @@ class SquashedGaussian:
         return action, log_prob.view(-1, 1)
 
     def backward(self, by_action: Tensor, by_log_prob: Tensor) -> None:
-        """The gradients of a loss of the first half's actions and log-probabilities.
+        """Computes the gradients of a loss of the first half's actions and log-probabilities.
 
         Args:
             by_action: Derivative with respect to the actions, of shape `(batch_size, actions)`.

@@ -192,7 +192,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         return drawn
 
     def _ask(self, method: str, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[Any]:
-        """What the environments, which are all alike, say of reaching goals."""
+        """Calls a method of the environments, which are all alike, on achieved goals."""
         assert self.env is not None
         infos: list[dict[str, Any]] = [{}] * len(achieved)
         (answer,) = self.env.env_method(method, achieved, desired, infos, indices=[0])
@@ -201,7 +201,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     def _observed(
         self, packed: NDArray[np.float32], at: NDArray[np.int64], env: VecNormalize | None
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """The observations and the next ones by key, normalised, from `packed` and the columns."""
+        """Normalises current and next observations, by key, from `packed` and the columns."""
         normalised = (env.norm_obs_keys or []) if env is not None and env.norm_obs else []
         if env is not None and any(key in self._parts for key in normalised):
             packed = self._normalised(packed, env, normalised)
@@ -227,7 +227,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     def _normalised(
         self, packed: NDArray[np.float32], env: VecNormalize, keys: Sequence[str]
     ) -> NDArray[np.float32]:
-        """What `VecNormalize` does to each part, at once; parts without it stay as they are."""
+        """Applies `VecNormalize` to all parts at once; parts without it stay as they are."""
         mean, deviation = np.zeros(self._width), np.ones(self._width)
         limit: Any = env.clip_obs
         for key in keys:

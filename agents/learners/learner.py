@@ -35,16 +35,16 @@ class LearningCallbacks(Protocol):
     """What `Learner.learn` calls while it trains."""
 
     def on_training_start(self) -> None:
-        """Called once, before the first rollout and after the learner's own preparations."""
+        """Is called once, before the first rollout and after the learner's own set-up."""
 
     def on_rollout_start(self) -> None:
-        """Called when the last update is done and the environments have not moved yet.
+        """Is called after the last update and before the environments move.
 
         This is the one point at which state can be captured and restored.
         """
 
     def on_episode_end(self, env: int, episode_return: float, length: int, success: bool) -> None:
-        """Called when a training episode has ended.
+        """Is called at the end of a training episode.
 
         Args:
             env: Index of the parallel environment.
@@ -54,7 +54,7 @@ class LearningCallbacks(Protocol):
         """
 
     def on_training_end(self) -> None:
-        """Called once, after the last update."""
+        """Is called once, after the last update."""
 
 
 class Learner(Protocol):
@@ -116,10 +116,10 @@ class Learner(Protocol):
         """
 
     def capture(self) -> LearnerState:
-        """The state of the learner, its environments and the process's generators."""
+        """Captures the learner, its environments and the process's generators."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """Networks, optimizers and loose tensors, as nested mappings and lists of tensors."""
+        """Returns networks, optimizers and loose tensors, as nested mappings and lists."""
 
     def restore(self, state: LearnerState) -> None:
         """Takes back what `capture` gave, in this process or another.
@@ -195,4 +195,4 @@ class Learner(Protocol):
         """
 
     def example_state(self) -> LearnerState:
-        """A state as large as those of a trained learner; this one is not to be trained then."""
+        """Returns a state as large as that of a trained learner, which must not train then."""

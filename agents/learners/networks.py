@@ -17,7 +17,7 @@ _tanh_backward: Any = torch.ops.aten.tanh_backward.grad_input
 
 
 def layers_of(modules: nn.Module) -> list[nn.Module]:
-    """The layers of a network of SB3's, in order.
+    """Returns the layers of one of SB3's networks, in order.
 
     Args:
         modules: An `nn.Sequential`, or a layer by itself.
@@ -64,7 +64,7 @@ class MLP:
         self._input: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """The outputs, of shape `(rows, outputs)`.
+        """Computes the outputs, of shape `(rows, outputs)`.
 
         Args:
             x: Inputs of shape `(rows, inputs)`.
@@ -111,7 +111,7 @@ class MLP:
 
 
 def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """The outputs of layers for a batch of any size.
+    """Computes the outputs of layers for a batch of any size.
 
     Args:
         modules: `nn.Linear`, `nn.ReLU` and `nn.Tanh`.

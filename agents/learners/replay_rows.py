@@ -50,7 +50,7 @@ class ReplayRows:
         return step // self._buffer.n_envs
 
     def columns(self) -> Columns:
-        """The buffer's arrays by name, the row first."""
+        """Returns the buffer's arrays by name, with rows as the first axis."""
         buffer = self._buffer
         columns = {
             "actions": buffer.actions,
@@ -66,7 +66,7 @@ class ReplayRows:
         return columns
 
     def marks(self) -> Columns:
-        """What else is needed to go on, beside the rows: where running episodes began."""
+        """Returns what is needed besides the rows: where running episodes began."""
         if isinstance(self._buffer, HerReplayBuffer):
             return {"current_ep_start": self._buffer._current_ep_start.copy()}
         return {}

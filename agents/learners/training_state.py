@@ -153,7 +153,7 @@ def kept_generators() -> Iterator[None]:
 
 
 def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:
-    """The values in the order in memory of an example.
+    """Lays values out in memory in the order of an example.
 
     A picture that was transposed lies there channel by channel at each pixel, and convolutions add
     up in another order, to other bits, what lies otherwise.
@@ -177,7 +177,7 @@ def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
 
 
 def moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
-    """The running means and variances of `VecNormalize`, by name; none where a run is without.
+    """Returns the running means and variances of `VecNormalize` by name, if a run has any.
 
     Args:
         model: A model.
@@ -200,6 +200,6 @@ def _ou_noises(model: BaseAlgorithm) -> list[OrnsteinUhlenbeckActionNoise]:
 
 
 def _noise_distribution(model: BaseAlgorithm) -> StateDependentNoiseDistribution | None:
-    """The holder of gSDE's noise matrices, which last over several steps and are no parameters."""
+    """Returns the holder of gSDE's noise matrices, which outlast a step but are not parameters."""
     distribution = getattr(getattr(model, "actor", None) or model.policy, "action_dist", None)
     return distribution if isinstance(distribution, StateDependentNoiseDistribution) else None

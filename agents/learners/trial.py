@@ -75,7 +75,7 @@ def try_config(config: RunConfig) -> tuple[int, int, dict[str, str | None]]:
 
 
 def _with_few_rows(config: RunConfig) -> RunConfig:
-    """The config with a small replay buffer: SB3's for hindsight takes seconds to be made."""
+    """Shrinks the replay buffer: SB3's hindsight buffer takes seconds to create."""
     if not ALGORITHMS[config.algo].off_policy:
         return config
     rows = min(_value(config, "buffer_size"), _BUFFER)

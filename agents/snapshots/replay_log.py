@@ -108,7 +108,7 @@ class ReplayLog:
         self._replay.restore(rows, marks)
 
     def disk_use(self, steps: Iterable[int]) -> int:
-        """What snapshots take on the disk for the buffer, the chunks they share counted once.
+        """Returns the disk use of snapshots' rows, with shared chunks counted once.
 
         Args:
             steps: Step of each snapshot, in order.

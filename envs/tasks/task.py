@@ -65,11 +65,11 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Put the scene into the simulation; called once."""
+        """Puts the scene into the simulation; called once."""
 
     @abstractmethod
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Place every movable body and draw a goal.
+        """Places every movable body and draws a goal.
 
         Args:
             generator: The only source of chance a task may use.
@@ -82,7 +82,7 @@ class Task(ABC):
         """
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check a goal that is asked for instead of one that is drawn.
+        """Checks a goal that is requested instead of drawn.
 
         Args:
             goal: `goal_size` finite numbers.
@@ -96,7 +96,7 @@ class Task(ABC):
         raise ValueError(f"{type(self).__name__} draws its goals and takes none")
 
     def _check_entries(self, goal: Sequence[float], bounds: Mapping[str, Interval]) -> None:
-        """Refuse a goal with an entry that lies elsewhere.
+        """Refuses a goal with an entry out of its bounds.
 
         Args:
             goal: The goal.
@@ -114,14 +114,14 @@ class Task(ABC):
 
     @abstractmethod
     def achieved_goal(self) -> Vector:
-        """The goal that the present state would fulfil; read after both `observe`."""
+        """Returns the goal that the current state fulfils; called after both `observe`."""
 
     def observe(self) -> Vector:
-        """Read the task's own part of the observation."""
+        """Reads the task's part of the observation."""
         return ()
 
     def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
-        """Distance between goals; Euclidean unless a task says otherwise.
+        """Returns the distance between goals; Euclidean unless a task overrides it.
 
         One goal may come as a list, which is faster. Go through :func:`pairs`: the rewards of a
         batch must be those of its goals, and numpy's sums of one and of many differ.
@@ -144,7 +144,7 @@ class Task(ABC):
 
 
 def pairs(achieved_goal: Goals, desired_goal: Goals) -> Iterable[tuple[Any, Any]]:
-    """The entries of two goals side by side, numbers, or of many goals, arrays of shape (...).
+    """Pairs the entries of two goals (numbers), or of many goals (arrays of shape (...)).
 
     Arithmetic on these gives the same bits for one goal as for many, and on the few numbers of one
     plain Python is faster than numpy.
