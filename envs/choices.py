@@ -31,7 +31,7 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
         choices: Its valid values.
 
     Raises:
-        ValueError: `value` is none of them.
+        ValueError: If `value` is none of them.
     """
     choices = tuple(choices)
     # What is no name, such as an array, need not be comparable with one.
@@ -48,7 +48,8 @@ def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) ->
         keywords: Those that it takes.
 
     Raises:
-        TypeError: A keyword is none of them, in words that those look for who can do without it.
+        TypeError: If a keyword is unknown. The wording is that of Python's own error, because
+            callers look for it to retry without the keyword.
     """
     keywords = tuple(keywords)
     for name in given:

@@ -52,41 +52,40 @@ _NOTHING = np.empty((), _SINGLE)
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     """Goal-conditioned environment: a robot that acts, a task that judges.
 
-    An episode terminates when the goal is reached. Truncating it is the business of gymnasium's
-    `TimeLimit`, which `gymnasium.make` adds.
+    An episode terminates when the goal is reached. Gymnasium's `TimeLimit`, which `gymnasium.make`
+    adds, truncates it.
 
-    `copy` and `pickle` give an environment with a simulation of its own, which continues bit for
-    bit as this one would. It is made with the same arguments and brought to the same state as
-    :meth:`restore` does it. Public attributes, the task's `threshold` and what a subclass adds come
-    along; what else was set on the robot or the task afterwards does not.
+    `copy` and `pickle` create an environment with its own simulation, which continues bit for bit
+    as this one would. It is made with the same arguments and brought to the same state in the way
+    of :meth:`restore`. It includes public attributes, the task's `threshold` and what a subclass
+    adds, but nothing else that was set on the robot or the task later.
 
     Args:
-        robot: The robot; it belongs to this environment alone.
-        task: The task; it belongs to this environment alone.
+        robot: The robot; environments cannot share one.
+        task: The task; environments cannot share one.
         reward: `"sparse"`: 0 when the goal is reached, else -1. `"dense"`: minus the distance.
-        observation: `"state"`: `observation` holds all that robot and task tell. `"pixels"`: it
-            holds only what the robot tells of itself, and there is a picture, `pixels`. `"both"`:
-            it holds all, and there is a picture.
+        observation: `"state"`: `observation` holds the entries of robot and task. `"pixels"`: it
+            holds those of the robot, and there is a picture, `pixels`. `"both"`: it holds all
+            entries, and there is a picture.
         pixels_size: Width and height of `pixels`.
-        pixels_camera: Where `pixels` are seen from; by default the task's.
+        pixels_camera: The camera of `pixels`; by default the task's.
         render_mode: None, or what :meth:`render` returns: `"rgb_array"`, `"depth_array"`,
             `"rgbd_tuple"` or `"segmentation_array"`, without a display, or `"human"` for a window.
         render_width: Of a frame or the window, in pixels.
         render_height: Of a frame or the window, in pixels.
-        camera: Where frames are rendered from; by default the task's, farther back for a tall
-            robot.
-        action_noise: Standard deviation of the noise on what acts, in an action's own unit.
+        camera: The camera of frames; by default the task's, farther back for a tall robot.
+        action_noise: Standard deviation of the noise on actions, in an action's own unit.
         action_latency: Control periods from an action to its effect.
         observation_noise: Standard deviation of the noise on the entries of `observation`, in
-            their own units. Of these three a pair (low, high) is drawn from in every episode.
+            their own units. From a pair (low, high), each of these three is drawn in every episode.
 
     Raises:
-        ValueError: `reward`, `observation` or `render_mode` is unknown, a number of pixels is
+        ValueError: If `reward`, `observation` or `render_mode` is unknown, a number of pixels is
             not whole or not positive, a camera is not one, a noise or the latency is invalid, the
             task needs a gripper and the robot does not open and close one, or robot or task are in
             another environment or lack a size or the threshold.
-        LoadError: A file that the robot or the task loads is missing or cannot be read.
-        RuntimeError: `render_mode="human"` without a display, or the process has as many
+        LoadError: If a file that the robot or the task loads is missing or cannot be read.
+        RuntimeError: If `render_mode="human"` has no display, or the process has as many
             environments as PyBullet allows.
     """
 
@@ -209,8 +208,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Tells `copy` and `pickle` how to make another environment in the same state.
 
         Raises:
-            RuntimeError: The environment is closed.
-            TypeError: It has a window, or its robot or its task cannot be copied.
+            RuntimeError: If the environment is closed.
+            TypeError: If it has a window, or its robot or its task cannot be copied.
         """
         self._check_open()
         if self.render_mode == "human":
@@ -229,7 +228,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "camera": self.camera,
             **self._disturbances,
         }
-        # Generators are made when they are first wanted, and a copy's would be others.
+        # Generators are created on first use, so without this a copy would get different ones.
         _ = self.np_random, self.action_space.np_random
         added = {name: value for name, value in vars(self).items() if name not in self._made}
         state = {"threshold": self.task.threshold, "snapshot": self.snapshot(), "added": added}
@@ -248,17 +247,17 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Args:
             seed: Restarts the generator that goals are drawn from; None goes on with it.
-            options: `{"goal": goal}` asks for a goal, which must be one that the task might draw.
-                With the same seed, all else is then as it would be with a goal that is drawn, but
-                for objects that would start at the goal.
+            options: `{"goal": goal}` requests a goal, which must be one that the task could draw.
+                Everything else is what the seed gives with a drawn goal, except that objects do
+                not start at the requested goal.
 
         Returns:
             The first observation, and a dictionary with `is_success`.
 
         Raises:
-            RuntimeError: The environment is closed.
-            ValueError: `options` holds anything else, or the task cannot draw the goal; nothing has
-                changed. Or, in the first episode, robot or task do not give what they say.
+            RuntimeError: If the environment is closed.
+            ValueError: If `options` holds anything else, or the task cannot draw the goal; nothing
+                has changed. Or, in the first episode, robot or task do not give what they say.
         """
         self._check_open()
         goal = self._read_options(options) if options else None
@@ -286,10 +285,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Observation, reward, terminated, truncated, and a dictionary with `is_success`.
 
         Raises:
-            RuntimeError: The environment is closed, or no episode is running.
-            ValueError: The action has the wrong shape, is not numeric or is not finite.
+            RuntimeError: If the environment is closed, or no episode is running.
+            ValueError: If the action has the wrong shape, is not numeric or is not finite.
         """
-        # `close` ends the episode; who closes the window does not.
+        # Unlike `close`, closing the window does not end the episode.
         if not self._running or self.render_mode == "human":
             self._check_open()
         if not self._running:
@@ -326,7 +325,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Shape (...).
 
         Raises:
-            ValueError: Goals are not as long as this task's, or not as many as each other.
+            ValueError: If goals are not as long as this task's, or not as many as each other.
         """
         reward, _ = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reward, np.float32)[()]
@@ -348,7 +347,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Shape (...).
 
         Raises:
-            ValueError: Goals are not as long as this task's, or not as many as each other.
+            ValueError: If goals are not as long as this task's, or not as many as each other.
         """
         _, reached = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reached, np.bool_)[()]
@@ -366,7 +365,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Else None: a window draws itself.
 
         Raises:
-            RuntimeError: The environment is closed.
+            RuntimeError: If the environment is closed.
         """
         self._check_open()
         if self.render_mode in (None, "human"):
@@ -399,14 +398,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def snapshot(self) -> dict[str, Any]:
         """Captures what :meth:`restore` needs to continue bit for bit, in any process.
 
-        PyBullet's own saved states do not travel between processes, so this holds the state of the
-        generator when the episode began and the actions since, to be simulated again.
+        PyBullet's own saved states cannot be moved between processes, so this holds the state of
+        the generator when the episode began and the actions since, to be simulated again.
 
         Returns:
             Plain data that `json` writes and reads without loss.
 
         Raises:
-            RuntimeError: The environment is closed.
+            RuntimeError: If the environment is closed.
         """
         self._check_open()
         started = bool(self._goal)
@@ -431,8 +430,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
         """Continues where a snapshot was taken.
 
-        Wrappers know nothing of this: `TimeLimit` still counts the steps since its own last reset.
-        The steps of the restored episode are as many as the snapshot has `actions`.
+        Wrappers are not restored: `TimeLimit` still counts the steps since its own last reset. The
+        number of steps in the restored episode is the length of the snapshot's `actions`.
 
         Args:
             data: What :meth:`snapshot` returned, from an environment made with the same arguments;
@@ -442,10 +441,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             The observation at the snapshot, or None if that was before the first reset.
 
         Raises:
-            RuntimeError: The environment is closed, or simulating the actions again led elsewhere,
-                as it may with another version of PyBullet or of this code; no episode is running
-                then.
-            ValueError: The snapshot is malformed or of another environment. Nothing has changed.
+            RuntimeError: If the environment is closed, or simulating the actions again led
+                elsewhere, as it may with another version of PyBullet or of this code; no episode is
+                running then.
+            ValueError: If the snapshot is malformed or of another environment. Nothing has changed.
         """
         self._check_open()
         generator, next_generator, actions, goal = self._check_snapshot(data)
@@ -626,7 +625,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 entries = [min(max(entry, -1.0), 1.0) for entry in entries]
                 break
         if array.dtype != _SINGLE:
-            # The same action must act the same in whatever precision it comes.
+            # An action must have the same effect in whatever precision it comes.
             entries = np.array(entries, _SINGLE).tolist()
         return entries
 
@@ -726,7 +725,7 @@ def _keep_unloaded(robot: Robot, task: Task) -> tuple[Robot, Task] | Exception:
 def _make_again(
     kind: type[ManipulationEnv], robot: Robot, task: Task, arguments: Mapping[str, Any]
 ) -> ManipulationEnv:
-    # A subclass may take other arguments; what it adds comes with the state.
+    # A subclass may take other arguments; what it adds is part of the state.
     env = kind.__new__(kind)
     ManipulationEnv.__init__(env, robot, task, **arguments)
     return env
@@ -753,8 +752,8 @@ def make(
         The environment, for lists of images in gymnasium's `RenderCollection`.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: A name is unknown, a value invalid, or the robot cannot do the task.
+        TypeError: If a keyword is unknown.
+        ValueError: If a name is unknown, a value invalid, or the robot cannot do the task.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
@@ -778,7 +777,7 @@ def make(
 
 
 def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:
-    # A spec that was written as JSON has a mapping in the camera's place.
+    # A spec read from JSON has a mapping instead of a camera.
     if given is None or isinstance(given, Camera):
         return given or default
     try:
@@ -801,8 +800,8 @@ def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
         ranges: Keywords of the task's `quantities` and of `DISTURBANCES`.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: The task is unknown, or a value invalid.
+        TypeError: If a keyword is unknown.
+        ValueError: If the task is unknown, or a value invalid.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     task_type = TASK_TYPES[task]

@@ -177,7 +177,7 @@ class Simulation:
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
-        RuntimeError: `window` is asked for and none can be opened, or the process has as many
+        RuntimeError: If `window` is asked for and none can be opened, or the process has as many
             simulations as PyBullet allows.
     """
 
@@ -290,7 +290,7 @@ class Simulation:
             The body.
 
         Raises:
-            LoadError: There is no such file, or PyBullet cannot read it.
+            LoadError: If there is no such file, or PyBullet cannot read it.
         """
         path = _existing(file_name)
         # Links that cannot move against each other cost as much time as those that can.
@@ -326,7 +326,8 @@ class Simulation:
             The body.
 
         Raises:
-            LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
+            LoadError: If there is no such file, PyBullet cannot read it, or it does not hold
+                exactly one body.
         """
         path = _existing(file_name)
         with _with_boxes(path, boxes) as file, _reading(path), silence():
@@ -618,7 +619,7 @@ class Simulation:
         """Advances by one control period.
 
         Raises:
-            RuntimeError: The window was closed meanwhile.
+            RuntimeError: If the window was closed meanwhile.
         """
         try:
             pybullet.stepSimulation(self._client)

@@ -1,7 +1,7 @@
-"""Which models can be updated without autograd, to the same bits, on this machine.
+"""Which models can be updated without autograd, with the same bits, on this machine.
 
-BLAS may add in another order elsewhere. So updates are tried on copies of a model, by both ways and
-from the same random numbers, and compared bit by bit.
+BLAS may add in another order on another machine. Updates are therefore tried on copies of a model
+in both ways, from the same random numbers, and compared bit by bit.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of 
     steps = max(_TRIAL_UPDATES, getattr(model, "policy_delay", 1))
     with_autograd, without = _twin(model), _twin(model)
     with torch.random.fork_rng(devices=[]):
-        # The second time each goes on from the other's state.
+        # In the second round, each continues from the other's state.
         for _ in range(2):
             seed = torch.get_rng_state()
             with_autograd.train_with_autograd(steps, batch_size)
@@ -111,7 +111,7 @@ def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of 
 
 
 class _Batches:
-    """Batches of random numbers in the place of a replay buffer."""
+    """Batches of random numbers, as a replay buffer returns them."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - of any algorithm
         self._model = model
@@ -151,7 +151,7 @@ def _twin(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     vars(twin).update(copy.deepcopy(own))
     twin._create_aliases()
-    # At a rate of its own: the model's may be one at which nothing stays finite.
+    # Not at the model's rate, which may be so high that nothing stays finite.
     twin.lr_schedule = lambda _: _TRIAL_RATE
     twin.replay_buffer = _Batches(twin)
     twin._vec_normalize_env = None

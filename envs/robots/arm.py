@@ -104,7 +104,7 @@ class Arm(Robot):
         simulation.drive_joints(body, self.joints, closed, self.forces)
 
     def act(self, action: Vector) -> None:
-        """Displaces the motors' targets, from the last ones if reached, else from where the robot is."""
+        """Displaces the motors' targets if they are reached, else the positions of the robot."""
         simulation, body = self._simulation, self._body
         if self.control == "ee":
             x, y, height = self._displace(self.ee_position, action)

@@ -22,7 +22,7 @@ class Robot(ABC):
         gripper: Whether actions also open and close the gripper; else it stays closed.
 
     Raises:
-        ValueError: `control` is unknown, or `gripper` is asked for and the robot has none.
+        ValueError: If `control` is unknown, or `gripper` is asked for and the robot has none.
 
     Attributes:
         has_gripper: Whether this kind of robot has a gripper to open and close.

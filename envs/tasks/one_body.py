@@ -23,9 +23,9 @@ class OneBodyTask(Task):
         **given: As a :class:`Task` takes them.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: A value is invalid, or the ranges leave the body hardly a place that is not at
-            its goal.
+        TypeError: If a keyword is unknown.
+        ValueError: If a value is invalid, or the ranges leave hardly any place for the body that is
+            not at its goal.
 
     Attributes:
         lift: How far above its place on the table the body is to be brought, in metres.
