@@ -27,10 +27,10 @@ Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
 
 Boxes = Mapping[str, tuple[Vector, Vector]]
-"""A box for each of some links, by their names: its centre in the link's frame, and its sides."""
+"""Boxes by name of their link: centre in the link's frame, and sides."""
 
 UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
-"""The quaternion of a body that is not turned."""
+"""The identity rotation."""
 
 euler_angles: Callable[[Vector], Vector] = pybullet.getEulerFromQuaternion
 """Roll, pitch and yaw in rad of a quaternion."""
@@ -44,12 +44,12 @@ SUBSTEPS = 8
 MOTOR_GAIN = 1.0 - 0.9 ** (20 / SUBSTEPS)
 """Share of the position error a motor removes in one physics step.
 
-PyBullet's default of 0.1 a step is meant for 20 steps in a control period; this gain removes the
-same share of the error in a control period, so the arm keeps its speed.
+PyBullet's default of 0.1 per step is meant for 20 steps in a control period. This gain removes the
+same share of the error per control period, so the arm keeps its speed.
 """
 
 CONTACT_GAIN = 0.4
-"""Share of the depth of bodies in each other that is removed in one physics step.
+"""Share of a penetration depth that is removed in one physics step.
 
 With PyBullet's default of 0.08 a closed hand presses a cube of 1 kg 1.7 mm into the table, with
 this 0.8 mm (`python -m benchmarks.settings`).
@@ -57,11 +57,11 @@ this 0.8 mm (`python -m benchmarks.settings`).
 
 SOLVER = pybullet.CONSTRAINT_SOLVER_LCP_PGS
 SOLVER_ITERATIONS = 30
-"""Sweeps of the solver, over all that touches or is driven, in one physics step.
+"""Sweeps of the solver over all contacts and motors in one physics step.
 
-They are made on the matrix of what pushes what, which PyBullet's default solver never makes: a
-sweep then costs a third. That solver may end early, but where it did, at a squared change of
-velocity of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
+They work on the matrix of constraints, which PyBullet's default solver does not build; a sweep then
+costs a third. The default solver may end early, but where it did, at a squared change of velocity
+of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
 """
 
 ROUND_ITERATIONS = 50
@@ -76,8 +76,8 @@ IK_ITERATIONS = 2
 IK_DAMPING = 0.037
 """Damped least squares: fewer than PyBullet's 20 iterations, with less than its damping of 0.5.
 
-PyBullet's default is far from converged after 20 iterations, and the arm's speed depends on that;
-with this damping 2 iterations go as far, to 2 %, at an eighth of the cost
+PyBullet's default is far from converged after 20 iterations, and the arm's speed depends on that.
+With this damping 2 iterations go as far, to 2 %, at an eighth of the cost
 (`python -m benchmarks.kinematics`).
 """
 
@@ -96,10 +96,10 @@ _LIT: Vector = (-0.25, 0.0, 0.3)
 _LIT_RADIUS = 1.4
 
 _CLOSER = 0.55
-"""Share of a camera's distance at which the window's is.
+"""Distance of the window's camera, as a share of the camera's.
 
-The window's field of view is 90°, and that cannot be changed. At 0.41 it would show exactly what a
-frame shows, in a perspective that bends everything.
+The window's field of view is fixed at 90°. At 0.41 it would show exactly what a frame shows, but
+with a strongly distorted perspective.
 """
 
 
@@ -143,7 +143,7 @@ def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
 def _locate_meshes(tree: ElementTree.ElementTree[Any], folder: Path) -> bool:
     """Makes a file's mesh names absolute; returns whether all meshes exist.
 
-    PyBullet keeps what it read of a mesh by this name, for the life of the process.
+    PyBullet caches meshes by this name for the life of the process.
     """
     for mesh in tree.iter("mesh"):
         uri = mesh.find("uri")
@@ -172,8 +172,9 @@ class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
     Args:
-        visuals: Give bodies a visible shape. Costs loading time, changes no physics.
-        sketch: Keep a copy of the scene for :meth:`sketch`, whether or not there are `visuals`.
+        visuals: Whether bodies get a visible shape, which costs loading time but does not affect
+            the physics.
+        sketch: Whether to keep a copy of the scene for :meth:`sketch`.
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
@@ -193,8 +194,8 @@ class Simulation:
         self._client = connect(window)
         self._finalizer = weakref.finalize(self, disconnect, self._client)
         self._closed = False
-        # A copy of its own, so that it is drawn alike with and without frames or a window beside
-        # it. It is never stepped.
+        # A separate copy, so that it looks the same with and without frames or a window. It is
+        # never stepped.
         self._sketch = _Sketch() if sketch else None
         self._markers: list[Marker] = []
         self._movable: list[int] = []
@@ -215,8 +216,8 @@ class Simulation:
         )
         self._solve_by(SOLVER, SOLVER_ITERATIONS)
         if self._gui:
-            # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
-            # drawn while it is being built takes ten times as long to build.
+            # Panels and previews cover the scene; shortcuts and the mouse would change it. Building
+            # a scene takes ten times as long if it is drawn meanwhile.
             features = (
                 pybullet.COV_ENABLE_GUI,
                 pybullet.COV_ENABLE_RGB_BUFFER_PREVIEW,
@@ -244,9 +245,9 @@ class Simulation:
     def round_friction(self) -> None:
         """Makes friction resist equally in all directions, for objects that slide far.
 
-        Otherwise it resists along x and along y as much as it can, each for itself, and so up to
-        1.4 times as much between them. This takes PyBullet's default solver, which is slower, and
-        in which cubes creep.
+        Otherwise friction is limited along x and along y separately, so it can be 1.4 times as
+        large in between. This needs PyBullet's default solver, which is slower and in which cubes
+        creep.
         """
         self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_SI, ROUND_ITERATIONS)
 
@@ -282,9 +283,9 @@ class Simulation:
         Args:
             file_name: Path of the URDF file.
             position: Position of its base.
-            boxes: Links that touch others as boxes, whatever the file says. Between a mesh and a
-                box PyBullet finds one point of contact at a time, between boxes all of them: held
-                between two meshes, a light cube is spun out of the hand.
+            boxes: Links whose collision shapes are replaced by boxes. Between a mesh and a box
+                PyBullet finds one contact point at a time, between boxes all of them: a light cube
+                held between two meshes spins out of the hand.
 
         Returns:
             The body.
@@ -293,7 +294,7 @@ class Simulation:
             LoadError: If there is no such file, or PyBullet cannot read it.
         """
         path = _existing(file_name)
-        # Links that cannot move against each other cost as much time as those that can.
+        # Fixed links would otherwise cost as much time as movable ones.
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
@@ -351,7 +352,7 @@ class Simulation:
 
     def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
-        # Links of one robot never touch: not even to consider it saves time.
+        # Links of one robot never touch, so not testing for it saves time.
         for link in (-1, *joints):
             self._filter(body, link, _STATIC | _ROBOT if link == -1 else _ROBOT)
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
@@ -472,7 +473,7 @@ class Simulation:
             self._sketch.remove(self._twins.pop(body))
 
     def _shape(self, kind: int, **size: Any) -> int:  # noqa: ANN401 (PyBullet's own arguments)
-        # PyBullet never frees the shape of a removed body, so the next body has the same one.
+        # PyBullet never frees the shape of a removed body, so the next body reuses it.
         key = (kind, *np.ravel(list(size.values())).tolist())
         if key not in self._shapes:
             self._shapes[key] = pybullet.createCollisionShape(
@@ -486,7 +487,7 @@ class Simulation:
         )
         self._segments[body] = Segment.TABLE
         if mass:
-            # A body that is put in place of a removed one shows as that did.
+            # A body that replaces a removed one gets the same segment.
             taken = {self._segments[other] for other in self._movable}
             free = range(Segment.OBJECT, Segment.OBJECT + len(taken) + 1)
             self._segments[body] = min(set(free) - taken)
@@ -567,10 +568,10 @@ class Simulation:
         then depend on the last one. So the movable bodies are first taken far away from everything
         and from each other, and only :meth:`place` brings them back.
 
-        PyBullet also keeps a box around every link, wider than the link and of a size that depends
-        on its past. Bodies whose boxes overlap, or did so a while ago, are solved together, with
-        other bits than apart. Setting a link's filter makes its box anew, and once no boxes overlap
-        the rest is forgotten.
+        PyBullet also keeps a bounding box around every link, with a margin that depends on its
+        past. Bodies whose boxes overlap, or did so a while ago, are solved together, which gives
+        other bits than solving them apart. Setting a link's filter rebuilds its box, and once no
+        boxes overlap PyBullet forgets the rest.
         """
         for index, body in enumerate(self._movable):
             self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
@@ -643,8 +644,7 @@ class Simulation:
             joints,
             pybullet.POSITION_CONTROL,
             targetPositions=targets,
-            # In each physics step PyBullet lets a motor give as much impulse as its force would in
-            # all of them.
+            # In each physics step PyBullet allows a motor the impulse of the whole control period.
             forces=[force / SUBSTEPS for force in forces],
             positionGains=(MOTOR_GAIN,) * count,
             velocityGains=(1.0,) * count,
@@ -655,7 +655,7 @@ class Simulation:
 
     def link_motion(self, body: int, link: int) -> tuple[Vector, Vector]:
         """Returns the position of a link in m and the velocity of its centre of mass in m/s."""
-        # Without forward kinematics PyBullet answers from before the last physics step.
+        # Without forward kinematics PyBullet returns the state before the last physics step.
         state = pybullet.getLinkState(body, link, 1, 1, self._client)
         return state[4], state[6]
 
@@ -734,8 +734,8 @@ class Simulation:
             self._await_frame()
 
     def _await_frame(self) -> None:
-        # The window has a thread of its own, which prints before its first frames.
-        # Who wants it silent must wait for them.
+        # The window has its own thread, which prints before its first frames. To silence it, wait
+        # for them.
         pybullet.getCameraImage(
             8, 8, renderer=pybullet.ER_BULLET_HARDWARE_OPENGL, physicsClientId=self._client
         )
@@ -835,10 +835,10 @@ def _metres(depth: object, shape: tuple[int, int], near: float, far: float) -> N
 
 
 class _Sketch(Simulation):
-    """The copy that is drawn coarsely: links of articulated bodies look as they collide.
+    """A copy of the scene to draw coarsely, with collision shapes for articulated bodies.
 
-    The meshes that are meant to be seen have thirty times as many faces, which at the size of
-    pixel observations cannot be told apart.
+    The visual meshes have thirty times as many faces, but at the size of pixel observations look
+    the same.
     """
 
     def __init__(self) -> None:
@@ -852,7 +852,7 @@ class _Sketch(Simulation):
             if seen is not None and felt is not None:
                 seen[:] = felt[:]
         if not _locate_meshes(tree, path.parent):
-            # Who knows where PyBullet finds it: then as fine as it is.
+            # Where PyBullet finds this mesh is unknown, so it is drawn in full.
             yield path
             return
         with _written(tree, path.name) as coarse:
@@ -861,7 +861,7 @@ class _Sketch(Simulation):
 
 def _existing(file_name: str) -> Path:
     path = Path(pybullet_data.getDataPath()) / file_name
-    # PyBullet ends the process where it finds a folder.
+    # PyBullet ends the process if the path is a folder.
     if not path.is_file():
         raise LoadError(f"there is no file {path}")
     return path

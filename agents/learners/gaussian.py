@@ -20,8 +20,8 @@ _tanh_backward: Any = torch.ops.aten.tanh_backward
 class SquashedGaussian:
     """A Gaussian policy squashed by tanh: a = tanh(u), u = μ(s) + σ(s)ε.
 
-    It acts on two halves of a batch at once, the present states and the next ones; the gradient is
-    that of the first half (Haarnoja et al., https://arxiv.org/abs/1812.05905, appendix C).
+    It acts on two halves of a batch at once, the current states and the next ones; gradients are
+    those of the first half (Haarnoja et al., https://arxiv.org/abs/1812.05905, appendix C).
 
     Args:
         actor: SB3's module.

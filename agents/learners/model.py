@@ -37,9 +37,9 @@ _NOT_FOR_CONFIGS = {"_init_setup_model", "rollout_buffer_class", "rollout_buffer
 def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
 
-    Torch is held to one thread: on several, sums are added in an order that changes from run to
-    run, and no run could be repeated. Warnings of SB3 are left to `agents.learners.trial`, which
-    gives them once, before there is a run.
+    Torch is limited to one thread: with several, the order of additions changes from run to run,
+    and no run could be repeated. SB3's warnings are suppressed here, because
+    `agents.learners.trial` shows them once, before a run is created.
 
     Args:
         config: The run.
@@ -58,7 +58,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
 
 
 def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
-    """Builds what `build_model` does, and lets SB3 warn.
+    """Builds the same as `build_model`, without suppressing SB3's warnings.
 
     Args:
         config: The run.
@@ -105,7 +105,7 @@ def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
 
 
 def check_device(device: str) -> None:
-    """Refuses a device that torch does not find; SB3 would take the CPU in its place.
+    """Refuses a device that torch does not find; SB3 would silently use the CPU.
 
     Args:
         device: As in `RunConfig`.
@@ -168,7 +168,7 @@ def _keyword_arguments(policy: type[BasePolicy]) -> set[str]:
 
 
 def _check_rms_prop(config: RunConfig, model_class: type[BaseAlgorithm]) -> None:
-    """Refuses what A2C passes over: it has an optimizer of its own, with arguments of its own."""
+    """Refuses arguments that A2C ignores because it sets its own optimizer."""
     parameters = inspect.signature(model_class).parameters
     if "use_rms_prop" not in parameters:
         return

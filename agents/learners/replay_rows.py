@@ -1,4 +1,4 @@
-"""The replay buffer as rows that never change once they are written, and what follows from them."""
+"""The replay buffer as rows that never change once written, and bookkeeping derived from them."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class ReplayRows:
 def _restore_episode_lengths(buffer: HerReplayBuffer, rows: int) -> None:
     """Derives SB3's `ep_length` from the ends of the episodes.
 
-    A transition counts, with the length of its episode, once that has ended; it no longer does once
-    the buffer has begun to overwrite the episode, or before the episode's end is known.
+    A transition gets the length of its episode once the episode has ended. Until then, and after
+    the buffer has begun to overwrite the episode, it has length 0.
     """
     oldest = max(0, rows - buffer.buffer_size)
     positions = np.arange(oldest, rows) % buffer.buffer_size

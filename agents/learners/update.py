@@ -1,4 +1,4 @@
-"""What the updates without autograd have in common, and acting between them."""
+"""The base class of updates without autograd, and acting between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents.learners.networks import MLP, join
 
 
 class Update(ABC):
-    """The update of an algorithm, for one size of the batch.
+    """The update of an algorithm, for one batch size.
 
     Args:
         model: SB3's model.
@@ -57,7 +57,7 @@ class Update(ABC):
         """
 
     def load(self, batch: Any) -> None:  # noqa: ANN401 - a named tuple of SB3's
-        """Puts the states of a batch in place.
+        """Copies the states of a batch into this update's tensors.
 
         Args:
             batch: The transitions.
@@ -100,7 +100,7 @@ class Update(ABC):
         return total[:, self.states.shape[1] :]
 
     def where(self) -> list[int]:
-        """Addresses of what it was made from: another model's, or moved, if they are others."""
+        """Returns the addresses of its tensors and of their owners, to detect replaced ones."""
         if self._pointers is None:
             self._pointers = [p.data_ptr for net in self.networks for p in net.parameters]
         model = self.model
@@ -157,7 +157,7 @@ def train_without_autograd(model: Any, update: Update, gradient_steps: int) -> N
         update: Its update.
         gradient_steps: Batches to draw and learn from.
     """
-    # The policy's mode means nothing to the layers that are covered, and to set it takes long.
+    # The training mode is not set: it does not affect these layers, and setting it is slow.
     model._update_learning_rate(update.optimizers)
     with torch.no_grad():
         update.train(gradient_steps)

@@ -24,7 +24,7 @@ from envs.tasks.task import Task
 
 _ORANGE = (0.95, 0.55, 0.1)
 _LOWER_MASS = 2.0
-# From the centre of a cube in the hand that of one beside it is farther than this, in metres.
+# Least distance between the centres of a cube in the hand and of one beside it, in metres.
 _HAND_ROOM = 0.095
 
 
