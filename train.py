@@ -113,7 +113,7 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
 
 
 def train(run: RunDirectory, console: Console) -> None:
-    """Trains a run to its end, with the held branches that belong to it beside it."""
+    """Trains a run to its end, together with its held branches."""
     from agents.training.branches import HeldBranches
     from agents.training.loop import train_run
 

@@ -35,7 +35,7 @@ class Algorithm:
         return loaded
 
     def value(self, name: str, hyperparameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any kind
-        """What a hyperparameter is where it may be left out.
+        """Returns the value of a hyperparameter, given or default.
 
         Args:
             name: A keyword argument of the SB3 class.

@@ -1,4 +1,4 @@
-"""Learners that make SB3's very updates without autograd, where they can, and else as SB3 does."""
+"""Learners that make SB3's updates bit for bit without autograd, or fall back to SB3's own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from agents.learners.update import Update, act, train_without_autograd
 
 
 class ExactLearner(OffPolicyAlgorithm):
-    """Puts an update without autograd before that of one of SB3's classes.
+    """Adds an update without autograd to one of SB3's classes.
 
     Attributes:
-        fallback: Why SB3's own `train` is used, in words; `None` where the update is made without
-            autograd, and before the first one.
+        fallback: Why SB3's own `train` is used; `None` if updates are made without autograd, and
+            before the first update.
     """
 
     update_class: ClassVar[type[Update]]
@@ -28,7 +28,7 @@ class ExactLearner(OffPolicyAlgorithm):
     _made: list[int] | None = None
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """Makes an update, to SB3's bits.
+        """Makes an update with SB3's bits.
 
         Args:
             gradient_steps: Batches to draw and learn from.

@@ -96,7 +96,7 @@ class SACUpdate(Update):
         return used, actor_loss, critic_loss, alpha_loss
 
     def target(self, batch: Any, actions: Tensor, entropy: Tensor) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
-        """What the critics are to learn, of shape `(batch_size, 1)`.
+        """Computes the critics' target, of shape `(batch_size, 1)`.
 
         Args:
             batch: The transitions.
@@ -126,7 +126,7 @@ class SACUpdate(Update):
         return 0.5 * losses.item()
 
     def value(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The least Q(s,a), and the derivative of its negative mean with respect to the actions.
+        """Computes the least Q(s,a), and the derivative of its negative mean by the actions.
 
         Args:
             actions: The policy's, at the present states.
@@ -143,7 +143,7 @@ class SACUpdate(Update):
         return least, self.of_actions(deltas)
 
     def explore(self, features: Tensor) -> Tensor:
-        """The actions of a step, in [-1, 1].
+        """Returns the actions of a step, in [-1, 1].
 
         Args:
             features: Of shape `(environments, features)`.

@@ -117,7 +117,7 @@ class SB3Learner:
         self.model.save(file)
         files = {AGENT: file.getvalue()}
         if (normalizer := self.model.get_vec_normalize_env()) is not None:
-            # As `VecNormalize.save` writes it, which takes nothing but a path.
+            # The format of `VecNormalize.save`, which accepts only a path.
             files[NORMALIZER] = pickle.dumps(normalizer)
         return LearnerState(data, arrays, files)
 
@@ -141,7 +141,7 @@ class SB3Learner:
 
     def _restore_parameters(self, state: LearnerState) -> None:
         file = io.BytesIO(state.files[AGENT])
-        # Takes the tensors alone: the rest of the archive is pickled.
+        # Reads only the tensors: the rest of the archive is pickled.
         _, parameters, variables = load_from_zip_file(
             file, device=self.model.device, load_data=False
         )
@@ -183,7 +183,7 @@ class SB3Learner:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = torch.zeros_like(parameter)
-            # What it remembers of the gradients is part of a state, from its first step on.
+            # An optimizer's moments exist only from its first step on, and are part of the state.
             optimizer.step()
         return self.capture()
 

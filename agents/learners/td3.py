@@ -105,7 +105,7 @@ class TD3Update(Update):
         return loss.item()
 
     def explore(self, features: Tensor) -> Tensor:
-        """The actions of a step, without noise.
+        """Returns the actions of a step, without noise.
 
         Args:
             features: Of shape `(environments, features)`.

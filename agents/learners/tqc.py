@@ -36,7 +36,7 @@ class TQCUpdate(SACUpdate):
         self.shares = shares.expand(batch_size, nets, quantiles).contiguous()
 
     def target(self, batch: Any, actions: Tensor, entropy: Tensor) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
-        """The lowest quantiles of all targets, of shape `(batch_size, kept)`.
+        """Computes the lowest quantiles of all targets, of shape `(batch_size, kept)`.
 
         Args:
             batch: The transitions.
@@ -74,7 +74,7 @@ class TQCUpdate(SACUpdate):
         return loss.item()
 
     def value(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Q(s,a), the mean of all quantiles, and the derivative of its negative mean.
+        """Computes Q(s,a), the mean of all quantiles, and the derivative of its negative mean.
 
         Args:
             actions: The policy's, at the present states.

@@ -90,7 +90,7 @@ class StudyProgress:
 
 
 def _newest(path: Path, start: int) -> tuple[int, str]:
-    """The step and the success rate in the last whole row of a run's metrics."""
+    """Reads the step and the success rate in the last whole row of a run's metrics."""
     file = RunDirectory.open(path).metrics_path
     try:
         with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""The tables of a run: a row an update in `metrics.csv`, a row an episode in `episodes.csv`."""
+"""The tables of a run: `metrics.csv` has a row per update, `episodes.csv` a row per episode."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EPISODE_COLUMNS = ("step", "phase", "env", "return", "length", "success", "wall_
 
 
 def metric_columns(algo: str) -> tuple[str, ...]:
-    """Columns of `metrics.csv` for an algorithm.
+    """Returns the columns of `metrics.csv` for an algorithm.
 
     Args:
         algo: A key of `agents.ALGORITHMS`.
 
     Returns:
-        Step, phase and rate, then the algorithm's losses, then the window over recent episodes.
+        Step, phase and rate, the algorithm's losses, means over recent episodes, and the time.
     """
     losses = ALGORITHMS[algo].losses
     return ("step", "phase", "learning_rate", *losses, "return_mean", "success_rate", "wall_time_s")
@@ -30,7 +30,7 @@ class Recorder(Observer):
     """Writes the tables of a run, and the phase into its TensorBoard log.
 
     Args:
-        run: The run; rows are added behind those its tables have.
+        run: The run; new rows are appended to its tables.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -41,7 +41,7 @@ class Recorder(Observer):
         self._episodes = Table(run.episodes_path, EPISODE_COLUMNS)
 
     def losses(self) -> dict[str, float]:
-        """What the algorithm's losses were at the last update; those that it computed."""
+        """Returns the losses that the algorithm computed at the last update, by name."""
         recorded = self.logger.update.name_to_value
         return {
             name: float(recorded[f"train/{name}"])
@@ -52,8 +52,8 @@ class Recorder(Observer):
     def on_update(self, update: Update) -> None:
         """Adds a row to `metrics.csv`.
 
-        The values also go into the TensorBoard log, at the same step, where SB3 has just written
-        there, on both sides of a boundary and at the end.
+        The values also go into the TensorBoard log, at the same step, if SB3 has just written
+        there, on both sides of a boundary, and at the end.
 
         Args:
             update: The update.
@@ -97,7 +97,7 @@ class Recorder(Observer):
         )
 
     def marks(self) -> dict[str, dict[str, Any]]:
-        """Brings both tables to the disk.
+        """Flushes both tables to disk.
 
         Returns:
             The mark of each table by its file name.
