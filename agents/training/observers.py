@@ -17,6 +17,8 @@ class Update:
         phase: Index of the phase that holds.
         learning_rate: The rate as the optimizers have it.
         losses: What the algorithm recorded at this update, by the names in `metrics.csv`.
+        signals: How the training fares, by the names in `agents.learners.signals`; taken now and
+            then, and empty at most updates.
         return_mean: Mean return of the last training episodes; `None` before the first has ended.
         success_rate: Share of the last training episodes that reached their goals; likewise.
         elapsed_s: Seconds that the run has trained, in all its processes.
@@ -26,6 +28,7 @@ class Update:
     phase: int
     learning_rate: float
     losses: Mapping[str, float]
+    signals: Mapping[str, float]
     return_mean: float | None
     success_rate: float | None
     elapsed_s: float
