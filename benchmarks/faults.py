@@ -34,7 +34,7 @@ from eval.diagnosis import diagnose
 FIRST_REPORTED_SEED = 10
 ARMS: dict[str, tuple[str, str, int]] = {
     "reach-sac": ("reach", "sac", 5_000),
-    "reach-td3": ("reach", "td3", 5_000),
+    "reach-td3": ("reach", "td3", 3_000),
     "reach-ppo": ("reach", "ppo", 49_152),
     "push-sac": ("push", "sac", 64_000),
     "pick_and_place-sac": ("pick_and_place", "sac", 64_000),
@@ -144,7 +144,7 @@ CASES: dict[str, Case] = {
     "no_entropy": Case("no_exploration", _hyper(ent_coef=0.0), algos=("sac",)),
     "no_noise": Case("no_exploration", {"action_noise": None}, algos=("td3",)),
     "no_hindsight": Case("no_hindsight", {"her": None}, algos=OFF),
-    "late_update": Case("late_first_update", _hyper(learning_starts=4_000), algos=OFF),
+    "late_update": Case("late_first_update", _hyper(learning_starts=2_600), algos=OFF),
     "reward_1000": Case("reward_scale", reward=lambda r: 1000 * r),
     "reward_1e-3": Case("reward_scale", reward=lambda r: 0.001 * r),
     "reward_sign": Case("reward_sign", reward=lambda r: -r),

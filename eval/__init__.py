@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         summarise_phases,
         summary_path,
     )
+    from eval.diagnosis import Diagnosis, Finding, diagnose, diagnosis_path, diagnosis_text
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
     from eval.statistics import Estimate, bootstrap
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "DecayEffect",
+    "Diagnosis",
     "Estimate",
+    "Finding",
     "PhaseResult",
     "PlayedPhases",
     "ReplayedStretch",
@@ -33,6 +36,9 @@ __all__ = [
     "bootstrap",
     "compare_phases",
     "comparison_table",
+    "diagnose",
+    "diagnosis_path",
+    "diagnosis_text",
     "evaluation_seeds",
     "learning_curve",
     "play_phases",
@@ -57,6 +63,7 @@ _HOMES = {
         "summarise_phases",
         "summary_path",
     ),
+    "eval.diagnosis": ("Diagnosis", "Finding", "diagnose", "diagnosis_path", "diagnosis_text"),
     "eval.tables": ("comparison_table",),
     "eval.plot": ("learning_curve", "plot_run"),
     "eval.seeds": ("evaluation_seeds",),
