@@ -15,7 +15,14 @@ if TYPE_CHECKING:
         summarise_phases,
         summary_path,
     )
-    from eval.diagnosis import Diagnosis, Finding, diagnose, diagnosis_path, diagnosis_text
+    from eval.diagnosis import (
+        Diagnosis,
+        Finding,
+        diagnose,
+        diagnosis_path,
+        diagnosis_text,
+        phase_warning,
+    )
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
     from eval.statistics import Estimate, bootstrap
@@ -41,6 +48,7 @@ __all__ = [
     "diagnosis_text",
     "evaluation_seeds",
     "learning_curve",
+    "phase_warning",
     "play_phases",
     "plot_run",
     "record_video",
@@ -63,7 +71,14 @@ _HOMES = {
         "summarise_phases",
         "summary_path",
     ),
-    "eval.diagnosis": ("Diagnosis", "Finding", "diagnose", "diagnosis_path", "diagnosis_text"),
+    "eval.diagnosis": (
+        "Diagnosis",
+        "Finding",
+        "diagnose",
+        "diagnosis_path",
+        "diagnosis_text",
+        "phase_warning",
+    ),
     "eval.tables": ("comparison_table",),
     "eval.plot": ("learning_curve", "plot_run"),
     "eval.seeds": ("evaluation_seeds",),

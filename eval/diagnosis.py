@@ -179,6 +179,35 @@ def _write(run: RunDirectory, diagnosis: Diagnosis) -> None:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def phase_warning(run: RunDirectory) -> str | None:
+    """A line for whoever compares the phases of a run whose first one is no baseline.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The line, with the command that says more; `None` if phase 0 looks healthy, or too little of
+        it is known.
+
+    Raises:
+        RunError: If a table is damaged.
+    """
+    evidence = _trained_evidence(run)
+    if evidence is None:
+        return None
+    verdict = judge_phase(evidence)
+    if verdict.state in ("healthy", "unknown"):
+        return None
+    return f"phase 0 is {verdict.state}: {verdict.sentence}; python -m eval diagnose {run.path}"
+
+
+def _trained_evidence(run: RunDirectory) -> Evidence | None:
+    """What there is of phase 0; `None` if no update meets it."""
+    met = bool(run.effective_phases) and run.effective_phases[0].index == 0
+    evidence = read_evidence(run) if met else None
+    return evidence if evidence is not None and len(evidence.metrics["step"]) else None
+
+
 def diagnosis_text(diagnosis: Diagnosis) -> RenderableType:
     """The diagnosis for a terminal.
 

@@ -79,6 +79,8 @@ def goals_unreachable(evidence: Evidence) -> Suspicion | None:
 @check("goals_concentrated", "data", "goal_spread")
 def goals_concentrated(evidence: Evidence) -> Suspicion | None:
     """Training goals that cover a part of those that are evaluated."""
+    if not evidence.config.training_env_kwargs:
+        return None  # Goals are drawn alike then.
     spread = evidence.recent("goal_spread")
     goals = evidence.evaluation_goals
     whole = float(np.sqrt(goals.var(0).sum()))
