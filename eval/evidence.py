@@ -71,9 +71,11 @@ class Evidence:
         return envs.TASK_TYPES[self.config.env].max_episode_steps
 
     @property
-    def has_signals(self) -> bool:
-        """Whether the run recorded signals, often enough to be looked at."""
-        return len(self.values(A_SIGNAL)) >= FEWEST_ROWS
+    def recent_success(self) -> float:
+        """Success rate of the last quarter of the training episodes; 0 without any."""
+        success = self.episodes["success"]
+        last = success[-max(1, len(success) // 4) :]
+        return float(last.mean()) if len(last) else 0.0
 
     def values(self, name: str) -> NDArray[np.float64]:
         """The values of a signal or a loss in the phase, in order.

@@ -43,6 +43,19 @@ def gradient_noise_scale(one: Sequence[Tensor], other: Sequence[Tensor], size: i
     return size * apart / 4 / signal if signal > 0 else float("inf")
 
 
+def weight_gain(weights: Sequence[Tensor]) -> float:
+    """The largest of √n RMS(W) over the layers, n the inputs of a unit.
+
+    It is how much a layer amplifies independent inputs; torch begins at 0.58 (1 / √3), and He et
+    al., "Delving Deep into Rectifiers" (2015), at 1.41, which keeps their size through ReLUs.
+
+    Args:
+        weights: Of each layer, shape (units, inputs, ...); vectors are passed over.
+    """
+    matrices = [w.flatten(1) for w in weights if w.dim() > 1]
+    return max((float(w.square().sum(1).mean().sqrt()) for w in matrices), default=float("nan"))
+
+
 def dormant_share(layers: Sequence[Tensor], below: float = DORMANT_BELOW) -> float:
     """Share of the hidden units that are τ-dormant.
 

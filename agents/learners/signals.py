@@ -34,12 +34,13 @@ from agents.learners.measures import (
     mean_distance_to_nearest,
     norm,
     unpredictable_share,
+    weight_gain,
 )
 from agents.learners.training_state import kept_generators
 
 SIGNALS = (
     *("actor_gradient_norm", "critic_gradient_norm", "critic_noise_scale"),
-    *("actor_update_ratio", "critic_update_ratio"),
+    *("actor_update_ratio", "critic_update_ratio", "actor_weight_gain", "critic_weight_gain"),
     *("td_error", "td_error_std", "explained_variance"),
     *("q_mean", "q_min", "q_max", "q_low_bound", "q_high_bound"),
     *("entropy", "saturated_actions", "action_spread"),
@@ -279,6 +280,7 @@ def _critic_signals(model: Any, batch: Any) -> tuple[dict[str, float], float]:  
         "critic_gradient_norm": norm(mean),
         "critic_noise_scale": gradient_noise_scale(gradients[0], gradients[1], len(target)),
         "critic_update_ratio": _update_ratio(model.critic.optimizer, parameters, mean),
+        "critic_weight_gain": weight_gain([p.detach() for p in parameters]),
         "td_error": float(error.abs().mean()),
         "td_error_std": float(error.std()),
         "q_mean": float(values.mean()),
@@ -312,6 +314,7 @@ def _actor_signals(model: Any, observations: Any, alpha: float) -> dict[str, flo
         **signals,
         "actor_gradient_norm": norm(gradient),
         "actor_update_ratio": _update_ratio(model.actor.optimizer, parameters, gradient),
+        "actor_weight_gain": weight_gain([p.detach() for p in parameters]),
         **_hidden_signals("actor", hidden),
         **_action_signals(chosen.detach(), SATURATED_ABOVE),
     }
@@ -460,6 +463,9 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
         signals["q_high_bound"] = max(0.0, high / (1 - model.gamma))
     if entropy is not None:
         signals["entropy"] = float(entropy.detach().mean())
+    for name, gradients in (("actor", actor), ("critic", critic)):
+        pulled = [p.detach() for p, g in zip(parameters, gradients, strict=True) if bool(g.any())]
+        signals[f"{name}_weight_gain"] = weight_gain(pulled)
     signals |= _shared_update_ratios(model, parameters, actor, critic, entropy)
     signals |= _hidden_signals("actor", [layer[0] for layer in acting if layer])
     signals |= _hidden_signals("critic", [layer[0] for layer in valuing if layer])

@@ -9,43 +9,56 @@ import numpy as np
 from eval.checks.check import Suspicion, check, excess, mend, retrain
 from eval.evidence import Evidence
 
-RATIO_TOO_HIGH = 1e-2
-RATIO_TOO_LOW = 3e-5
+RATIO_TOO_HIGH = 2e-2
+RATIO_TOO_LOW = 1.5e-4
+GAIN_TOO_HIGH = 5.0
+LEARNED = 0.9
 SMALL_BATCH = 16
 LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
 FAST_TARGET = 0.5
 LATEST_UPDATE = 0.5
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
+GAINS = ("actor_weight_gain", "critic_weight_gain")
 
 
-@check("rate_too_high", "hyperparameters", *RATIOS)
+@check("rate_too_high", "hyperparameters", *RATIOS, *GAINS)
 def rate_too_high(evidence: Evidence) -> Suspicion | None:
-    """Steps that move a network by more than 1 % of its weights at each update."""
-    ratio = max((evidence.recent(name) or 0.0 for name in RATIOS), default=0.0)
-    if (strength := excess(ratio, RATIO_TOO_HIGH)) == 0:
+    """Steps that move a network by more than 2 % of its weights, or have blown the weights up.
+
+    Large steps make large weights, beside which later steps look small: the first ratio counts.
+    """
+    firsts = [values[0] for name in RATIOS if len(values := evidence.values(name))]
+    ratio = max([*firsts, *(evidence.recent(name) or 0.0 for name in RATIOS)], default=0.0)
+    gain = max((evidence.recent(name) or 0.0 for name in GAINS), default=0.0)
+    strength = max(excess(ratio, RATIO_TOO_HIGH), excess(gain, GAIN_TOO_HIGH))
+    if strength == 0:
         return None
     rate = evidence.phase.learning_rate
     return Suspicion(
-        f"an update moves a network by {ratio:.2g} of the length of its weights",
-        f"{RATIO_TOO_HIGH:g}; 1e-3 is usual (Karpathy, CS231n notes on training)",
-        strength,
+        f"an update moves a network by up to {ratio:.2g} of the length of its weights, and a "
+        f"layer amplifies its inputs {gain:.3g} times",
+        f"{RATIO_TOO_HIGH:g}, where 1e-3 is usual (CS231n notes on training), and a gain of "
+        f"{GAIN_TOO_HIGH:g} (chosen; 1.4 keeps the size of inputs: He et al., 2015)",
+        0.7 + 0.3 * strength,
         retrain(evidence, f"--initial-learning-rate {rate / 10:.2g}"),
-        {"update_ratio": ratio, "threshold": RATIO_TOO_HIGH},
+        {"update_ratio": ratio, "weight_gain": gain, "threshold": RATIO_TOO_HIGH},
     )
 
 
 @check("rate_too_low", "hyperparameters", *RATIOS)
 def rate_too_low(evidence: Evidence) -> Suspicion | None:
-    """Steps that hardly move any network."""
+    """Steps that hardly move any network, which has not learned."""
     ratios = [ratio for name in RATIOS if (ratio := evidence.recent(name)) is not None]
     if not ratios or max(ratios) == 0 or max(ratios) >= RATIO_TOO_LOW:
+        return None
+    if evidence.recent_success >= LEARNED:
         return None
     rate = evidence.phase.learning_rate
     return Suspicion(
         f"an update moves no network by more than {max(ratios):.2g} of the length of its weights",
         f"{RATIO_TOO_LOW:g}; 1e-3 is usual (Karpathy, CS231n notes on training)",
-        excess(RATIO_TOO_LOW, max(ratios)),
+        0.6 + 0.4 * excess(RATIO_TOO_LOW, max(ratios)),
         retrain(evidence, f"--initial-learning-rate {rate * 10:.2g}"),
         {"update_ratio": max(ratios), "threshold": RATIO_TOO_LOW},
     )

@@ -15,6 +15,7 @@ from agents.learners.measures import (
     input_shape,
     mean_distance_to_nearest,
     unpredictable_share,
+    weight_gain,
 )
 
 
@@ -37,6 +38,15 @@ def test_units_are_dormant_below_their_share_of_the_layers_mean():
     assert dormant_share([torch.zeros(8, 4)]) == 1
     # Of a picture's channels, each is a unit.
     assert dormant_share([torch.cat([torch.ones(8, 1, 2, 2), torch.zeros(8, 1, 2, 2)], 1)]) == 0.5
+
+
+def test_weight_gain_is_how_much_a_layer_amplifies_independent_inputs():
+    layers = [torch.nn.Linear(50, 400), torch.nn.Linear(400, 300)]
+    weights = [p.detach() for layer in layers for p in layer.parameters()]
+    assert weight_gain(weights) == pytest.approx(1 / np.sqrt(3), rel=0.05)
+    inputs = torch.randn(2000, 50, generator=torch.Generator().manual_seed(0))
+    amplified = float((inputs @ (9 * weights[0]).T).std())
+    assert weight_gain([9 * weights[0], *weights[1:]]) == pytest.approx(amplified, rel=0.05)
 
 
 def test_noise_scale_estimates_the_variance_over_the_squared_mean():
