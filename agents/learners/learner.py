@@ -167,6 +167,16 @@ class Learner(Protocol):
             Actions, and `state`.
         """
 
+    def signals(self, updates_before: int) -> dict[str, float]:
+        """Takes signals of how the training fares, where they are due, and changes nothing.
+
+        Args:
+            updates_before: What `updates` was before the last update.
+
+        Returns:
+            Finite numbers by the names in `agents.learners.signals`; empty where none are due.
+        """
+
     def non_finite_update(self, losses: Mapping[str, float]) -> str | None:
         """Checks the result of an update, at a small part of the update's cost.
 

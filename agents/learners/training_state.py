@@ -144,12 +144,15 @@ def kept_generators() -> Iterator[None]:
     SB3 seeds them whenever it builds a model, which must not affect a training in this process.
     """
     python, legacy, tensor = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)
         torch.set_rng_state(tensor)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
 
 
 def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:

@@ -16,13 +16,18 @@ class Table:
 
     Args:
         path: The file, created with a header if it does not exist.
-        columns: Names of the columns; a row may leave some out.
+        columns: Names of the columns; a row may leave some out. A file that exists keeps its own,
+            and rows are written without what it has no column for.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._line = io.StringIO()
-        self._writer = csv.DictWriter(self._line, columns, restval="", lineterminator="\n")
         content = path.read_bytes() if path.exists() else b""
+        if content:
+            columns = content.partition(b"\n")[0].decode().split(",")
+        self._writer = csv.DictWriter(
+            self._line, columns, restval="", extrasaction="ignore", lineterminator="\n"
+        )
         self._hash = hashlib.sha256(content)
         self._size = len(content)
         self._file = path.open("ab")

@@ -330,7 +330,7 @@ class _ExactCallbacks:
         learner = self._learner
         if learner.updates == self._updates_told:
             return
-        self._updates_told = learner.updates
+        before, self._updates_told = self._updates_told, learner.updates
         losses = self._recorder.losses()
         if (what := learner.non_finite_update(losses)) is not None:
             raise _diverged(self._run, learner, what)
@@ -340,6 +340,7 @@ class _ExactCallbacks:
                 phase=self._run.phase_at(learner.step).index,
                 learning_rate=learner.learning_rate,
                 losses=losses,
+                signals=learner.signals(before),
                 return_mean=learner.return_mean,
                 success_rate=learner.success_rate,
                 elapsed_s=self._elapsed_s(),

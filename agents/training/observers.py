@@ -17,6 +17,8 @@ class Update:
         phase: Index of the current phase.
         learning_rate: The rate read from the optimizers.
         losses: What the algorithm recorded at this update, by the names in `metrics.csv`.
+        signals: How the training fares, by the names in `agents.learners.signals`; taken now and
+            then, and empty at most updates.
         return_mean: Mean return of the last training episodes; `None` before the first has ended.
         success_rate: Share of the last training episodes that reached their goals, or `None` as
             above.
@@ -27,6 +29,7 @@ class Update:
     phase: int
     learning_rate: float
     losses: Mapping[str, float]
+    signals: Mapping[str, float]
     return_mean: float | None
     success_rate: float | None
     elapsed_s: float

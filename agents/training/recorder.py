@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.algorithms import ALGORITHMS
+from agents.learners.signals import SIGNALS
 from agents.learners.update_logger import UpdateLogger
 from agents.runs.directory import RunDirectory
 from agents.runs.tables import Table
@@ -20,10 +21,13 @@ def metric_columns(algo: str) -> tuple[str, ...]:
         algo: A key of `agents.ALGORITHMS`.
 
     Returns:
-        Step, phase and rate, the algorithm's losses, means over recent episodes, and the time.
+        Step, phase and rate, then the algorithm's losses, the window over recent episodes, and
+        the signals, which are taken at few updates; an algorithm need not have all of them.
     """
     losses = ALGORITHMS[algo].losses
-    return ("step", "phase", "learning_rate", *losses, "return_mean", "success_rate", "wall_time_s")
+    window = ("return_mean", "success_rate", "wall_time_s")
+    signals = (name for name in SIGNALS if name not in losses)
+    return ("step", "phase", "learning_rate", *losses, *window, *signals)
 
 
 class Recorder(Observer):
@@ -62,6 +66,7 @@ class Recorder(Observer):
             "step": update.step,
             "phase": update.phase,
             "learning_rate": update.learning_rate,
+            **{name: f"{value:.6g}" for name, value in update.signals.items()},
             **update.losses,
             "return_mean": update.return_mean,
             "success_rate": update.success_rate,
