@@ -235,7 +235,7 @@ class Verify:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate trained runs and studies: compare, diagnose, plot, judge rates, film, verify bits."""
+    """Evaluate runs and studies: compare, diagnose, plot, judge rates, film, verify bits."""
 
     command: Annotated[
         Compare | Diagnose | Plot | Rates | Video | Verify,
