@@ -66,12 +66,12 @@ def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
             return "modules with hooks are not covered"
     actor = model.actor.latent_pi if hasattr(model.actor, "latent_pi") else model.actor.mu
     for network in (actor, *model.critic.q_networks):
-        if (what := _odd_layer(network)) is not None:
+        if (what := _uncovered_layer(network)) is not None:
             return f"a network with {what} is not covered"
     return None
 
 
-def _odd_layer(network: nn.Sequential) -> str | None:
+def _uncovered_layer(network: nn.Sequential) -> str | None:
     layers = list(network)
     for before, layer in zip([None, *layers], layers, strict=False):
         follows = type(before) is nn.Linear and type(layer) in (nn.ReLU, nn.Tanh)

@@ -25,7 +25,7 @@ class ExactLearner(OffPolicyAlgorithm):
     fallback: str | None = None
     _update: Update | None = None
     _tried: int | None = None
-    _made: list[int] | None = None
+    _addresses: list[int] | None = None
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Makes an update with SB3's bits.
@@ -51,14 +51,18 @@ class ExactLearner(OffPolicyAlgorithm):
 
     def _current_update(self, batch_size: int) -> Update | None:
         update = self._update
-        if update is not None and update.batch_size == batch_size and update.where() == self._made:
+        if (
+            update is not None
+            and update.batch_size == batch_size
+            and update.addresses() == self._addresses
+        ):
             return update
         if update is not None or self._tried != batch_size:
             self.fallback, self._tried = why_not(self, batch_size), batch_size
             update = self._update = None
             if self.fallback is None:
                 update = self._update = self.update_class(self, batch_size)
-                self._made = update.where()
+                self._addresses = update.addresses()
         return update
 
     def _sample_action(
@@ -74,4 +78,4 @@ class ExactLearner(OffPolicyAlgorithm):
         return self.policy.unscale_action(scaled), scaled
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_tried", "_made", "fallback"]
+        return [*super()._excluded_save_params(), "_update", "_tried", "_addresses", "fallback"]

@@ -103,7 +103,7 @@ class SACUpdate(Update):
             actions: Drawn at the next states.
             entropy: α log π of these.
         """
-        x = self.beside(self.next_states, actions)
+        x = self.critic_input(self.next_states, actions)
         least = torch.cat([q.forward(x) for q in self.targets], 1).amin(1, keepdim=True)
         return least.sub_(entropy).mul_(self.discounts(batch)).add_(batch.rewards)
 
@@ -117,7 +117,7 @@ class SACUpdate(Update):
         Returns:
             The loss.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         losses = torch.zeros(())
         for q in self.critics:
             error = q.forward(x).sub_(target)
@@ -131,7 +131,7 @@ class SACUpdate(Update):
         Args:
             actions: The policy's, at the present states.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         least, which = torch.min(
             torch.cat([q.forward(x) for q in self.critics], 1), 1, keepdim=True
         )
@@ -140,7 +140,7 @@ class SACUpdate(Update):
             q.backward(picked[:, i : i + 1], weights=False, inputs=True)
             for i, q in enumerate(self.critics)
         ]
-        return least, self.of_actions(deltas)
+        return least, self.action_gradient(deltas)
 
     def explore(self, features: Tensor) -> Tensor:
         """Returns the actions of a step, in [-1, 1].

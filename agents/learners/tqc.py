@@ -43,7 +43,7 @@ class TQCUpdate(SACUpdate):
             actions: Drawn at the next states.
             entropy: α log π of these.
         """
-        x = self.beside(self.next_states, actions)
+        x = self.critic_input(self.next_states, actions)
         quantiles, _ = torch.cat([q.forward(x) for q in self.targets], 1).sort()
         kept = quantiles[:, : self.kept] - entropy
         return kept.mul_(self.discounts(batch)).add_(batch.rewards)
@@ -60,7 +60,7 @@ class TQCUpdate(SACUpdate):
         Returns:
             The loss.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         quantiles = torch.stack([q.forward(x) for q in self.critics], 1)
         delta = target[:, None, None] - quantiles[..., None]
         weight = torch.where(delta < 0, self.below, self.above)
@@ -79,13 +79,13 @@ class TQCUpdate(SACUpdate):
         Args:
             actions: The policy's, at the present states.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         quantiles = torch.stack([q.forward(x) for q in self.critics], 1)
         deltas = [
             q.backward(self.shares[:, number], weights=False, inputs=True)
             for number, q in enumerate(self.critics)
         ]
-        return quantiles.mean(2).mean(1, keepdim=True), self.of_actions(deltas)
+        return quantiles.mean(2).mean(1, keepdim=True), self.action_gradient(deltas)
 
 
 class TQC(ExactLearner, sb3_contrib.TQC):

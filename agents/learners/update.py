@@ -35,7 +35,7 @@ class Update(ABC):
         self.states = torch.empty(2 * batch_size, extractor.features_dim)
         self.present_states, self.next_states = self.states[:batch_size], self.states[batch_size:]
         self.action_size = int(np.prod(model.action_space.shape))
-        self._beside = torch.empty(batch_size, extractor.features_dim + self.action_size)
+        self._critic_input = torch.empty(batch_size, extractor.features_dim + self.action_size)
         self._pointers: list[Callable[[], int]] | None = None
         # The derivative of a mean over the batch.
         self.share = torch.full((batch_size, 1), 1.0 / batch_size)
@@ -76,16 +76,16 @@ class Update(ABC):
         going_on: Tensor = 1 - batch.dones
         return going_on.mul_(self.model.gamma if gamma is None else gamma)
 
-    def beside(self, states: Tensor, actions: Tensor) -> Tensor:
+    def critic_input(self, states: Tensor, actions: Tensor) -> Tensor:
         """Returns the critics' input, valid until the next call.
 
         Args:
             states: Of shape `(batch_size, features)`.
             actions: Of shape `(batch_size, actions)`.
         """
-        return torch.cat([states, actions], 1, out=self._beside)
+        return torch.cat([states, actions], 1, out=self._critic_input)
 
-    def of_actions(self, deltas: list[Tensor]) -> Tensor:
+    def action_gradient(self, deltas: list[Tensor]) -> Tensor:
         """Sums derivatives with respect to the critics' input, last critic first as autograd does.
 
         Args:
@@ -99,7 +99,7 @@ class Update(ABC):
             total = total.add_(delta)
         return total[:, self.states.shape[1] :]
 
-    def where(self) -> list[int]:
+    def addresses(self) -> list[int]:
         """Returns the addresses of its tensors and of their owners, to detect replaced ones."""
         if self._pointers is None:
             self._pointers = [p.data_ptr for net in self.networks for p in net.parameters]

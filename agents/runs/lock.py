@@ -81,18 +81,18 @@ def _open_locked(path: Path) -> BinaryIO | None:
 
 
 def _is_of_a_dead_machine(path: Path) -> bool:
-    host = _words(path)[:1]
+    host = _lock_words(path)[:1]
     if not host or host == [socket.gethostname()]:
         return False  # the kernel already decides for this machine
     return time.time() - path.stat().st_mtime > _DEAD_AFTER_S
 
 
 def _holder(path: Path) -> str:
-    words = _words(path)
+    words = _lock_words(path)
     return f" (process {words[1]} on {words[0]})" if len(words) == 2 else ""
 
 
-def _words(path: Path) -> list[str]:
+def _lock_words(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8", errors="replace").split()
     except OSError:
