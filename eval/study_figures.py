@@ -257,7 +257,7 @@ def rates_figure(
 
 def _in_short(verdict: Verdict) -> str:
     if verdict.word != "undetermined":
-        return verdict.word
+        return f"{verdict.word}, by less\nthan matters" if verdict.is_negligible else verdict.word
     more = verdict.more_seeds
     return "undetermined:\n" + ("try more episodes" if more is None else f"about {more} more seeds")
 
@@ -273,7 +273,8 @@ def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
     figure.legend(
         *(handles, labels),
         loc="outside lower center",
-        ncols=min(3, len(labels)),
+        # As many columns as fit: a long label takes a line of its own.
+        ncols=max(1, min(3, len(labels), 75 // (max(map(len, labels), default=1) + 8))),
         fontsize=8.5,
         title=title,
         title_fontsize=8.5,

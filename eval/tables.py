@@ -109,7 +109,7 @@ def simple_table(*columns: str, wraps: str = "steps") -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for name in columns:
         justify: JustifyMethod = "left" if name == wraps == columns[0] else "right"
-        table.add_column(name, justify=justify, no_wrap=name != wraps)
+        table.add_column(name, justify=justify, no_wrap=name != wraps, overflow="fold")
     return table
 
 

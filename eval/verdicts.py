@@ -65,9 +65,16 @@ class Verdict:
     sentence: str
 
     @property
+    def is_negligible(self) -> bool:
+        """Whether the effect is there, but smaller than what would matter."""
+        return self.word in ("better", "worse") and self.equivalence_p <= LEVEL
+
+    @property
     def short(self) -> str:
         """The word and, where it is undetermined, what would decide."""
-        return self.word if self.word != "undetermined" else _undetermined(self.more_seeds)
+        if self.word == "undetermined":
+            return _undetermined(self.more_seeds)
+        return f"{self.word}, by less than matters" if self.is_negligible else self.word
 
 
 def judge(effects: Sequence[ArrayLike], margin: float) -> tuple[Verdict, ...]:
@@ -194,7 +201,9 @@ def _verdict(
         effect = Estimate(float(array.mean()), -np.inf, np.inf)
         more = needed - 1
     positive = int(np.sum(array.mean(axis=1) > 0))
-    if word != "undetermined":
+    if word in ("better", "worse") and equivalence <= LEVEL:
+        sentence = f"{word}, but by less than the margin; {_unseen(seeds)}"
+    elif word != "undetermined":
         sentence = f"{word}; {_unseen(seeds)}"
     elif seeds >= needed:
         sentence = _undetermined(more)
