@@ -129,7 +129,7 @@ def input_scale(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("inputs_clipped", "data", "clipped_inputs")
+@check("inputs_clipped", "data", "clipped_inputs", symptom=True)
 def inputs_clipped(evidence: Evidence) -> Suspicion | None:
     """A normaliser that cuts off a good part of what the networks see."""
     share = evidence.recent("clipped_inputs")

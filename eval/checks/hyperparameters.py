@@ -17,7 +17,7 @@ SMALL_BATCH = 16
 LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
 FAST_TARGET = 0.5
-LATEST_UPDATE = 0.5
+LATEST_UPDATE = 0.7
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 
@@ -46,7 +46,7 @@ def rate_too_high(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("rate_too_low", "hyperparameters", *RATIOS)
+@check("rate_too_low", "hyperparameters", *RATIOS, symptom=True)
 def rate_too_low(evidence: Evidence) -> Suspicion | None:
     """Steps that hardly move any network, which has not learned."""
     ratios = [ratio for name in RATIOS if (ratio := evidence.recent(name)) is not None]
@@ -219,7 +219,7 @@ def late_first_update(evidence: Evidence) -> Suspicion | None:
         f"the first update comes at step {evidence.run.first_update}, after {share:.0%} of the "
         "phase",
         f"{LATEST_UPDATE:.0%} of the phase (chosen; presets have 6 to 33 %)",
-        0.5 + min(0.5, share - LATEST_UPDATE),
+        0.7 + min(0.3, share - LATEST_UPDATE),
         mend(evidence, hyperparameters__learning_starts="1000"),
         {"share": share, "threshold": LATEST_UPDATE},
     )
@@ -238,7 +238,7 @@ def q_beyond_bounds(evidence: Evidence) -> float | None:
     return float(np.maximum(mean - high, low - mean) / (high - low))
 
 
-@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound")
+@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound", symptom=True)
 def q_diverges(evidence: Evidence) -> Suspicion | None:
     """Values that no policy could have, which a rate or targets that are too fast bring about."""
     beyond = q_beyond_bounds(evidence)

@@ -66,19 +66,25 @@ def saturate(model):
     layers[-1].bias.data.fill_(30.0)
 
 
+def inflate(model):
+    for net in (model.critic, model.critic_target):
+        for q in net.q_networks:
+            q[-1].bias.data.fill_(500.0)
+
+
 # What a run is made with that has the fault, over a healthy one of TD3 on Reach.
 FAULTS = {
     "rate_too_high": {"schedule": ConstantSchedule(0.1)},
     "rate_too_low": {"schedule": ConstantSchedule(1e-6)},
     "batch_too_small": {"hyperparameters": {"batch_size": 4}},
-    "batch_too_large": {"hyperparameters": {"batch_size": 4096}},
+    "batch_too_large": {"total_timesteps": 80, "hyperparameters": {"batch_size": 4096}},
     "optimizer": {"policy_kwargs": {"optimizer_class": "sgd"}},
     "discount_too_low": {"hyperparameters": {"gamma": 0.5}},
     "target_too_fast": {"hyperparameters": {"tau": 1.0}},
     "no_exploration": {"action_noise": None},
     "no_hindsight": {"her": None},
     "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 240}},
-    "q_diverges": {"schedule": ConstantSchedule(0.1)},
+    "q_diverges": {"weights": inflate},
     "reward_scale": {"reward": lambda reward: 1000 * reward},
     "reward_sign": {"reward": lambda reward: -reward},
     "goals_unreachable": {"env": "far_reach", "total_timesteps": 660},
