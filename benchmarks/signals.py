@@ -19,14 +19,14 @@ from agents.learners import sb3_learner
 from agents.training.loop import create_run, train_run
 
 CASES = {
-    "reach-sac": ("sac", "reach", 2_500),
-    "reach-td3": ("td3", "reach", 3_000),
-    "reach-tqc": ("tqc", "reach", 2_000),
-    "reach-crossq": ("crossq", "reach", 2_000),
-    "reach-ppo": ("ppo", "reach", 12_288),
-    "reach-a2c": ("a2c", "reach", 12_288),
-    "reach-trpo": ("trpo", "reach", 12_288),
-    "push-sac": ("sac", "push", 13_600),
+    "reach-sac": ("sac", "reach", 1_700),
+    "reach-td3": ("td3", "reach", 1_700),
+    "reach-tqc": ("tqc", "reach", 1_700),
+    "reach-crossq": ("crossq", "reach", 1_700),
+    "reach-ppo": ("ppo", "reach", 8_192),
+    "reach-a2c": ("a2c", "reach", 8_192),
+    "reach-trpo": ("trpo", "reach", 8_192),
+    "push-sac": ("sac", "push", 12_800),
 }
 """Algorithm, task and steps; all else is the preset's."""
 

@@ -11,7 +11,7 @@ from eval.evidence import Evidence
 
 RATIO_TOO_HIGH = 2e-2
 RATIO_TOO_LOW = 1.5e-4
-GAIN_TOO_HIGH = 5.0
+GAIN_TOO_HIGH = 4.0
 LEARNED = 0.9
 SMALL_BATCH = 16
 LARGE_BATCH = 4096

@@ -83,7 +83,7 @@ FAULTS = {
     "target_too_fast": {"hyperparameters": {"tau": 1.0}},
     "no_exploration": {"action_noise": None},
     "no_hindsight": {"her": None},
-    "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 240}},
+    "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 320}},
     "q_diverges": {"weights": inflate},
     "reward_scale": {"reward": lambda reward: 1000 * reward},
     "reward_sign": {"reward": lambda reward: -reward},
