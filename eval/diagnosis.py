@@ -31,6 +31,7 @@ class Finding:
         cause: Its class: `"hyperparameters"`, `"data"` or `"architecture"`.
         kind: What is at fault, a key of `CAUSES`.
         strength: From 0, at the threshold, to 1.
+        symptom: Whether other faults bring it about, too.
         evidence: What was found, in words with numbers.
         threshold: What it was held against, and where that is from.
         remedy: What to try, as a command where one can do it.
@@ -40,6 +41,7 @@ class Finding:
     cause: str
     kind: str
     strength: float
+    symptom: bool
     evidence: str
     threshold: str
     remedy: str
@@ -58,7 +60,7 @@ class Diagnosis:
         learning_rate: Rate of the phase.
         steps: Steps that the phase was trained for.
         verdict: Whether decays can be judged.
-        findings: Suspects, the strongest first.
+        findings: Suspects: those that are no mere symptoms first, then the strongest first.
         notes: A line for each thing that is missing, and what that leaves unsaid.
     """
 
@@ -135,8 +137,10 @@ def _findings(evidence: Evidence) -> tuple[tuple[Finding, ...], tuple[str, ...]]
             continue
         suspicion = check.look(evidence)
         if suspicion is not None:
-            found.append(Finding(check.cause, check.kind, **_fields(suspicion)))
-    found.sort(key=lambda finding: -finding.strength)
+            found.append(
+                Finding(check.cause, check.kind, symptom=check.symptom, **_fields(suspicion))
+            )
+    found.sort(key=lambda finding: (finding.symptom, -finding.strength))
     return tuple(found), tuple(silent)
 
 

@@ -26,7 +26,7 @@ def network_too_small(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("dead_units", "architecture", "actor_dormant", "critic_dormant")
+@check("dead_units", "architecture", "actor_dormant", "critic_dormant", symptom=True)
 def dead_units(evidence: Evidence) -> Suspicion | None:
     """Most hidden units of a network do nothing."""
     shares = {
@@ -46,7 +46,7 @@ def dead_units(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("saturated_actions", "architecture", "saturated_actions", "action_spread")
+@check("saturated_actions", "architecture", "saturated_actions", "action_spread", symptom=True)
 def saturated_actions(evidence: Evidence) -> Suspicion | None:
     """A policy whose actions stick to their limits whatever it sees."""
     share, spread = evidence.recent("saturated_actions"), evidence.recent("action_spread")

@@ -41,12 +41,14 @@ class Check:
         cause: `"hyperparameters"`, `"data"` or `"architecture"`.
         needs: Columns of `metrics.csv` without which it says nothing.
         look: The function.
+        symptom: Whether other faults bring it about, too; then those that were found come first.
     """
 
     kind: str
     cause: str
     needs: tuple[str, ...]
     look: Callable[[Evidence], Suspicion | None]
+    symptom: bool
 
 
 CHECKS: dict[str, Check] = {}
@@ -54,7 +56,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    kind: str, cause: str, *needs: str
+    kind: str, cause: str, *needs: str, symptom: bool = False
 ) -> Callable[[Callable[[Evidence], Suspicion | None]], Callable[[Evidence], Suspicion | None]]:
     """Makes a check of a function.
 
@@ -62,6 +64,7 @@ def check(
         kind: Name of the fault.
         cause: One of `CLASSES`.
         *needs: Columns of `metrics.csv` that it reads.
+        symptom: Whether other faults bring it about, too.
 
     Returns:
         A decorator.
@@ -75,7 +78,7 @@ def check(
     def register(
         look: Callable[[Evidence], Suspicion | None],
     ) -> Callable[[Evidence], Suspicion | None]:
-        CHECKS[kind] = Check(kind, cause, needs, look)
+        CHECKS[kind] = Check(kind, cause, needs, look, symptom)
         return look
 
     return register

@@ -12,8 +12,8 @@ from eval.statistics import wilson_interval
 LARGEST_REWARD = 20.0
 SMALLEST_REWARD = 0.02
 LARGEST_SCALES = 2.5
-NOISE_SHARE = 0.5
-GOAL_SPREAD = 0.6
+NOISE_SHARE = 0.3
+GOAL_SPREAD = 0.75
 UNREACHABLE_GAP = 2.0
 CLIPPED = 0.2
 
@@ -129,7 +129,7 @@ def input_scale(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("inputs_clipped", "data", "clipped_inputs")
+@check("inputs_clipped", "data", "clipped_inputs", symptom=True)
 def inputs_clipped(evidence: Evidence) -> Suspicion | None:
     """A normaliser that cuts off a good part of what the networks see."""
     share = evidence.recent("clipped_inputs")

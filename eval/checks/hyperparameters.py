@@ -11,13 +11,13 @@ from eval.evidence import Evidence
 
 RATIO_TOO_HIGH = 2e-2
 RATIO_TOO_LOW = 1.5e-4
-GAIN_TOO_HIGH = 5.0
+GAIN_TOO_HIGH = 4.0
 LEARNED = 0.9
 SMALL_BATCH = 16
 LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
 FAST_TARGET = 0.5
-LATEST_UPDATE = 0.5
+LATEST_UPDATE = 0.7
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 
@@ -46,7 +46,7 @@ def rate_too_high(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("rate_too_low", "hyperparameters", *RATIOS)
+@check("rate_too_low", "hyperparameters", *RATIOS, symptom=True)
 def rate_too_low(evidence: Evidence) -> Suspicion | None:
     """Steps that hardly move any network, which has not learned."""
     ratios = [ratio for name in RATIOS if (ratio := evidence.recent(name)) is not None]
@@ -64,34 +64,32 @@ def rate_too_low(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("batch_too_small", "hyperparameters", "critic_noise_scale")
+@check("batch_too_small", "hyperparameters")
 def batch_too_small(evidence: Evidence) -> Suspicion | None:
-    """A batch whose gradient is noise: smaller than 16, and than the noise scale."""
+    """A batch below 16 transitions, in a phase that has not learned."""
     size, noise = evidence.hyperparameter("batch_size"), evidence.recent("critic_noise_scale")
-    if size is None or size >= SMALL_BATCH or (noise is not None and size >= noise):
+    if size is None or size >= SMALL_BATCH or evidence.recent_success >= LEARNED:
         return None
     return Suspicion(
-        f"a batch has {size} transitions, and the critic's gradient is as much noise as signal "
-        + (f"at {noise:.3g}" if noise is not None else "at any size"),
-        f"{SMALL_BATCH} (chosen; presets have 256), and the noise scale (McCandlish et al., 2018)",
+        f"a batch has {size} transitions"
+        + ("" if noise is None else f"; the critic's gradient is half noise at {noise:.3g}"),
+        f"{SMALL_BATCH} (chosen; presets have 256; noise scale: McCandlish et al., 2018)",
         0.5 + 0.5 * excess(SMALL_BATCH, size),
         mend(evidence, hyperparameters__batch_size="256"),
         {"batch_size": size, "threshold": SMALL_BATCH},
     )
 
 
-@check("batch_too_large", "hyperparameters", "critic_noise_scale")
+@check("batch_too_large", "hyperparameters")
 def batch_too_large(evidence: Evidence) -> Suspicion | None:
-    """A batch far beyond the noise scale, so that most of it is spent for nothing."""
+    """A batch that holds each transition many times, or is larger than any gradient needs."""
     size, noise = evidence.hyperparameter("batch_size"), evidence.recent("critic_noise_scale")
     if not evidence.off_policy or size is None or size < LARGE_BATCH:
         return None
-    if noise is not None and noise > size:
-        return None
     return Suspicion(
-        f"a batch has {size} transitions"
-        + (f", and the critic's gradient is clear at {noise:.3g}" if noise is not None else ""),
-        f"{LARGE_BATCH}, 16 times SB3's default, and the noise scale (McCandlish et al., 2018)",
+        f"a batch has {size} transitions, and the phase {evidence.steps}"
+        + ("" if noise is None else f"; the critic's gradient is half noise at {noise:.3g}"),
+        f"{LARGE_BATCH}, 16 times SB3's default (noise scale: McCandlish et al., 2018)",
         0.3 + excess(size, LARGE_BATCH),
         mend(evidence, hyperparameters__batch_size="256"),
         {"batch_size": size, "threshold": LARGE_BATCH},
@@ -221,7 +219,7 @@ def late_first_update(evidence: Evidence) -> Suspicion | None:
         f"the first update comes at step {evidence.run.first_update}, after {share:.0%} of the "
         "phase",
         f"{LATEST_UPDATE:.0%} of the phase (chosen; presets have 6 to 33 %)",
-        0.5 + min(0.5, share - LATEST_UPDATE),
+        0.7 + min(0.3, share - LATEST_UPDATE),
         mend(evidence, hyperparameters__learning_starts="1000"),
         {"share": share, "threshold": LATEST_UPDATE},
     )
@@ -240,7 +238,7 @@ def q_beyond_bounds(evidence: Evidence) -> float | None:
     return float(np.maximum(mean - high, low - mean) / (high - low))
 
 
-@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound")
+@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound", symptom=True)
 def q_diverges(evidence: Evidence) -> Suspicion | None:
     """Values that no policy could have, which a rate or targets that are too fast bring about."""
     beyond = q_beyond_bounds(evidence)

@@ -18,7 +18,7 @@ from agents import RunDirectory, RunError
 from envs.manipulation import ManipulationEnv
 from eval.__main__ import main
 from eval.checks import CHECKS, check
-from eval.diagnosis import diagnose, diagnosis_path
+from eval.diagnosis import diagnose, diagnosis_path, phase_warning
 from eval.evidence import read_evidence
 from eval.phase_verdict import judge_phase
 from schedules import ConstantSchedule, StaircaseSchedule
@@ -66,19 +66,25 @@ def saturate(model):
     layers[-1].bias.data.fill_(30.0)
 
 
+def inflate(model):
+    for net in (model.critic, model.critic_target):
+        for q in net.q_networks:
+            q[-1].bias.data.fill_(500.0)
+
+
 # What a run is made with that has the fault, over a healthy one of TD3 on Reach.
 FAULTS = {
     "rate_too_high": {"schedule": ConstantSchedule(0.1)},
     "rate_too_low": {"schedule": ConstantSchedule(1e-6)},
     "batch_too_small": {"hyperparameters": {"batch_size": 4}},
-    "batch_too_large": {"hyperparameters": {"batch_size": 4096}},
+    "batch_too_large": {"total_timesteps": 80, "hyperparameters": {"batch_size": 4096}},
     "optimizer": {"policy_kwargs": {"optimizer_class": "sgd"}},
     "discount_too_low": {"hyperparameters": {"gamma": 0.5}},
     "target_too_fast": {"hyperparameters": {"tau": 1.0}},
     "no_exploration": {"action_noise": None},
     "no_hindsight": {"her": None},
-    "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 240}},
-    "q_diverges": {"schedule": ConstantSchedule(0.1)},
+    "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 320}},
+    "q_diverges": {"weights": inflate},
     "reward_scale": {"reward": lambda reward: 1000 * reward},
     "reward_sign": {"reward": lambda reward: -reward},
     "goals_unreachable": {"env": "far_reach", "total_timesteps": 660},
@@ -238,6 +244,17 @@ def test_the_command_says_first_whether_decays_can_be_judged(run, capsys):
     output = capsys.readouterr().out
     assert output.startswith("unknown: decays cannot be judged yet: ")
     assert "no suspects" in output
+
+
+def test_a_line_warns_of_a_phase_that_is_no_baseline(run):
+    assert phase_warning(run) is None  # Too little of it is known.
+    header = run.episodes_path.read_text().splitlines()[0]
+    rows = [f"{61 + 3 * k},0,0,{-50 if k < 60 else -5},50,{int(k >= 60)},1.0" for k in range(80)]
+    run.episodes_path.write_text("\n".join([header, *rows]) + "\n")
+    warning = phase_warning(run)
+    assert warning.startswith("phase 0 is still improving: decays cannot be judged: ")
+    assert warning.endswith(f"python -m eval diagnose {run.path}")
+    assert diagnose(run).verdict.state == "still improving"
 
 
 def test_a_run_of_an_older_version_says_what_is_missing(run):
