@@ -21,6 +21,7 @@ from agents.runs.directory import (
     require_snapshot,
 )
 from agents.runs.lock import locked
+from agents.studies.manifest import study_folder
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -56,12 +57,12 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def conduct_study(arguments: TrainArguments, console: Console) -> int:
-    """Plans the study that the flags ask for, and trains it."""
+    """Plans the study that the flags ask for, trains it, and shows what it says."""
     study = resolve_study(arguments)
     # Imported late: SB3 takes seconds, and mistakes are answered before.
     from agents.studies.command import conduct_or_describe
 
-    return conduct_or_describe(
+    code = conduct_or_describe(
         study,
         console,
         arguments.processes,
@@ -70,6 +71,11 @@ def conduct_study(arguments: TrainArguments, console: Console) -> int:
         dry_run=arguments.dry_run,
         slurm=arguments.slurm,
     )
+    if code == 0 and arguments.part is None and not (arguments.dry_run or arguments.slurm):
+        from eval import report_study
+
+        report_study(study_folder(study), console, arguments.episodes)
+    return code
 
 
 def choose_run(arguments: TrainArguments) -> RunDirectory:

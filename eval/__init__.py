@@ -1,4 +1,4 @@
-"""Evaluation of trained runs: phase comparison, learning curve, video, replayed exactness."""
+"""Evaluation of trained runs and studies: comparisons, figures, videos, replayed exactness."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
     from eval.statistics import Estimate, bootstrap
+    from eval.study import StudyRuns, open_study
+    from eval.study_comparison import StudyComparison, compare_study
+    from eval.study_plot import plot_study
+    from eval.study_report import report_study
+    from eval.study_tables import study_table
     from eval.tables import comparison_table
     from eval.verification import ReplayedStretch, verify_run
     from eval.video import record_video, video_path
@@ -29,15 +34,22 @@ __all__ = [
     "PhaseResult",
     "PlayedPhases",
     "ReplayedStretch",
+    "StudyComparison",
+    "StudyRuns",
     "TrainingReturns",
     "bootstrap",
     "compare_phases",
+    "compare_study",
     "comparison_table",
     "evaluation_seeds",
     "learning_curve",
+    "open_study",
     "play_phases",
     "plot_run",
+    "plot_study",
     "record_video",
+    "report_study",
+    "study_table",
     "summarise_phases",
     "summary_path",
     "verify_run",
@@ -57,6 +69,11 @@ _HOMES = {
         "summarise_phases",
         "summary_path",
     ),
+    "eval.study": ("StudyRuns", "open_study"),
+    "eval.study_comparison": ("StudyComparison", "compare_study"),
+    "eval.study_plot": ("plot_study",),
+    "eval.study_report": ("report_study",),
+    "eval.study_tables": ("study_table",),
     "eval.tables": ("comparison_table",),
     "eval.plot": ("learning_curve", "plot_run"),
     "eval.seeds": ("evaluation_seeds",),

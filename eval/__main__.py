@@ -1,17 +1,23 @@
-"""The command line: `python -m eval compare`, `plot`, `video` and `verify`."""
+"""The command line: `python -m eval compare`, `plot`, `rates`, `video` and `verify`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 
 import eval as evaluation
-from agents import ConfigError, RunError, find_run
+from agents import ConfigError, RunDirectory, RunError, find_run
 from agents.cli.command_line import parse_arguments, user_errors
+from agents.studies.manifest import is_study_folder
+from eval.study import RATE_AXIS, StudyRuns, open_study
+
+if TYPE_CHECKING:
+    from eval import StudyComparison
 
 PROG = "python -m eval"
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
@@ -22,52 +28,137 @@ _Runs = Annotated[
 ]
 
 
+def _run_or_study(name: str) -> RunDirectory | StudyRuns:
+    """Opens what a folder holds."""
+    return open_study(Path(name)) if is_study_folder(Path(name)) else find_run(name)
+
+
 @dataclass(frozen=True)
 class Compare:
-    """Compare the agents at the ends of a run's phases on the same episodes.
+    """Compare the agents of a run or a study on the same episodes.
 
-    Prints for each phase the mean and the interquartile mean of the return, the success rate, and
-    the difference from the constant-rate phase, with 95 % intervals; the effect of each decay that
-    has a held branch in the run's branches/; and the returns in training. Of more than 20 phases,
-    20 are compared. A phase without an update has no agent.
+    Of a run, prints for each phase the mean and the interquartile mean of the return, the success
+    rate, and the difference from the constant-rate phase, with 95 % intervals; the effect of each
+    decay that has a held branch in the run's branches/; and the returns in training. Of more than
+    20 phases, 20 are compared. A phase without an update has no agent.
+
+    Of a study, prints a table for each question: how good the agents are at the ends of the phases,
+    what each decay did, and which initial rates are good, all with intervals over seeds. What is
+    not trained yet is named.
 
     Every episode is played once and kept in the run's evaluation/episodes.csv, so repeating a
     comparison is fast and gives identical results. The result is written to
-    evaluation/summary-EPISODES.json.
+    evaluation/summary-EPISODES.json of the run, or evaluation/summary.json and effects.csv of the
+    study.
     """
 
     runs: _Runs
-    """Paths of runs, or latest for the newest below runs/. Each gets its own tables."""
+    """Paths of runs or studies, or latest for the newest run below runs/. Each gets its own
+    tables."""
     episodes: int = 100
     """Number of evaluation episodes, from 2 to 10000. All agents play the same ones."""
+    success_margin: Annotated[float | None, tyro.conf.arg(help_behavior_hint="(default: 0.05)")] = (
+        None
+    )
+    """Of a study: the largest effect on the success rate that would not matter."""
+    return_margin: Annotated[
+        float | None, tyro.conf.arg(help_behavior_hint="(default: 5 %% of the range)")
+    ] = None
+    """Of a study: the same for the return; the range is that of the held agents' returns from the
+    5th to the 95th percentile."""
 
     def __call__(self, console: Console) -> None:
         """Plays the episodes that are missing, and prints the tables."""
         if not self.runs:
             raise ConfigError("compare needs at least one RUN: a path, or latest")
-        for run in [find_run(name) for name in self.runs]:
-            with console.status(f"playing evaluation episodes of {run.path}"):
-                comparison = evaluation.compare_phases(run, self.episodes)
-            console.print(evaluation.comparison_table(comparison))
+        margins = {"success": self.success_margin, "return": self.return_margin}
+        given = {name: margin for name, margin in margins.items() if margin is not None}
+        opened = [_run_or_study(name) for name in self.runs]
+        for run in opened:
+            if given and isinstance(run, RunDirectory):
+                raise ConfigError(f"{run.path} is a run: margins are for studies")
+        for run in opened:
+            if isinstance(run, RunDirectory):
+                with console.status(f"playing evaluation episodes of {run.path}"):
+                    table = evaluation.comparison_table(
+                        evaluation.compare_phases(run, self.episodes)
+                    )
+            else:
+                table = evaluation.study_table(_compared(run, self.episodes, given, console))
+            console.print(table)
+
+
+def _compared(
+    runs: StudyRuns, episodes: int, margins: Mapping[str, float], console: Console
+) -> StudyComparison:
+    from eval.study_comparison import compare_runs
+
+    with console.status("playing evaluation episodes") as status:
+        return compare_runs(runs, episodes, margins, status.update)
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw the learning curve of a run over its staircase.
+    """Draw the learning curve of a run over its staircase, or the figures of a study.
 
-    Shows return and success of the training episodes against the step, the phases with their rates,
-    the optimizer's learning rate, and, if the run was compared, the evaluation results at the phase
-    ends. Writes the run's evaluation/learning-curve.png and learning-curve.svg, and replaces older
-    ones.
+    Of a run, shows return and success of the training episodes against the step, the phases with
+    their rates, the optimizer's learning rate, and, if the run was compared, the evaluation results
+    at the phase ends. Writes the run's evaluation/learning-curve.png and learning-curve.svg, and
+    replaces older ones.
+
+    Of a study, draws training curves with bands over seeds and, if it was compared, the decay
+    effects, performance profiles and initial rates. Writes PNG and SVG files to the study's
+    evaluation/.
     """
 
     run: _Run
-    """Path of a run, or latest for the newest below runs/."""
+    """Path of a run or study, or latest for the newest run below runs/."""
 
     def __call__(self, console: Console) -> None:
-        """Draws the figure and says where it is."""
-        for path in evaluation.plot_run(find_run(self.run)):
-            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        """Draws the figures and says where they are."""
+        run = _run_or_study(self.run)
+        notes: tuple[str, ...] = ()
+        if isinstance(run, RunDirectory):
+            paths: tuple[Path, ...] = evaluation.plot_run(run)
+        else:
+            paths, notes = evaluation.plot_study(run)
+        _print_files(console, paths, notes)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Compare the initial learning rates of a study.
+
+    Prints success and return at the end of the constant-rate phase for each rate, with 95 %
+    intervals over seeds; the range of rates that cannot be told from the best; and, over several
+    tasks, what one rate for all of them costs. Writes figures to the study's evaluation/.
+    """
+
+    study: Annotated[str, tyro.conf.arg(metavar="STUDY"), tyro.conf.Positional]
+    """Path of a study with an axis initial_learning_rate."""
+    episodes: int = 100
+    """Number of evaluation episodes, from 2 to 10000. All agents play the same ones."""
+
+    def __call__(self, console: Console) -> None:
+        """Plays the episodes that are missing, prints the tables and draws the figures."""
+        runs = open_study(Path(self.study))
+        if RATE_AXIS not in runs.study.axes:
+            axes = ", ".join(runs.study.axes) or "none"
+            raise ConfigError(f"{runs.folder} has no axis {RATE_AXIS}; its axes are {axes}")
+        evaluation.evaluation_seeds(self.episodes)
+        from eval.study_plot import write_rates_figures
+        from eval.study_tables import initial_rates_table
+
+        comparison = _compared(runs, self.episodes, {}, console)
+        console.print(initial_rates_table(comparison))
+        _print_files(console, write_rates_figures(runs.folder, comparison), ())
+
+
+def _print_files(console: Console, paths: Sequence[Path], notes: Sequence[str]) -> None:
+    for path in paths:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -128,10 +219,10 @@ class Verify:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate trained runs: compare phases, plot the learning curve, film agents, verify bits."""
+    """Evaluate trained runs and studies: compare, plot, judge rates, film agents, verify bits."""
 
     command: Annotated[
-        Compare | Plot | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+        Compare | Plot | Rates | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
     ]
 
 

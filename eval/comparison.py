@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ FORMAT_VERSION = 2
 TRAINING_COLUMNS = ("phase", "return", "success")
 RECENT_EPISODES = 100
 MAXIMUM_PHASES = 20
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,21 @@ def summary_path(run: RunDirectory, episodes: int) -> Path:
     return run.evaluation_path / f"summary-{episodes}.json"
 
 
+def evenly(items: Sequence[ItemT], count: int) -> list[ItemT]:
+    """Picks items, evenly spaced, with the first and the last.
+
+    Args:
+        items: The items.
+        count: How many at most.
+
+    Returns:
+        The items picked, in their order.
+    """
+    if len(items) <= count or count < 2:
+        return list(items[:count])
+    return [items[place * (len(items) - 1) // (count - 1)] for place in range(count)]
+
+
 def _choose_phases(ended: Sequence[int], held: Collection[int]) -> list[int]:
     """Chooses the phases to compare: all, up to `MAXIMUM_PHASES`."""
     if len(ended) <= MAXIMUM_PHASES:
@@ -303,18 +320,11 @@ def _choose_phases(ended: Sequence[int], held: Collection[int]) -> list[int]:
     chosen = {ended[0], ended[-1]}
     for candidates in (
         [index for index in ended if index in held],
-        _evenly(ended, MAXIMUM_PHASES),
+        evenly(ended, MAXIMUM_PHASES),
     ):
         others = [index for index in candidates if index not in chosen]
-        chosen.update(_evenly(others, MAXIMUM_PHASES - len(chosen)))
+        chosen.update(evenly(others, MAXIMUM_PHASES - len(chosen)))
     return sorted(chosen)
-
-
-def _evenly(items: Sequence[int], count: int) -> list[int]:
-    """Picks at most `count` items, evenly spaced, with the first and the last."""
-    if len(items) <= count or count < 2:
-        return list(items[:count])
-    return [items[place * (len(items) - 1) // (count - 1)] for place in range(count)]
 
 
 def _choice_note(

@@ -36,6 +36,24 @@ class HeldBranch:
     rival_phase: int
 
 
+@dataclass(frozen=True)
+class HoldingFork:
+    """A fork of a run that keeps the rate of the phase before a boundary, trained or not.
+
+    Attributes:
+        run: The fork.
+        phase: Index of the trunk's phase that begins at the boundary.
+    """
+
+    run: RunDirectory
+    phase: int
+
+    @property
+    def is_placebo(self) -> bool:
+        """Whether its generators were reseeded at the boundary."""
+        return self.run.parent is not None and self.run.parent.generator_seed is not None
+
+
 def held_branches(
     trunk: RunDirectory, ends: Mapping[int, Snapshot]
 ) -> tuple[dict[int, HeldBranch], tuple[str, ...]]:
@@ -52,6 +70,30 @@ def held_branches(
         branch that cannot be used.
     """
     found: dict[int, HeldBranch] = {}
+    forks, notes = holding_forks(trunk)
+    for fork in forks:
+        if fork.is_placebo:
+            continue
+        try:
+            if fork.phase in found:
+                name = found[fork.phase].run.path.name
+                raise RunError(f"{name} holds the rate at the same boundary")
+            found[fork.phase] = _held_branch(fork.run, fork.phase, ends)
+        except RunError as error:
+            notes += (_left_out(fork.run.path.name, error),)
+    return found, notes
+
+
+def holding_forks(trunk: RunDirectory) -> tuple[tuple[HoldingFork, ...], tuple[str, ...]]:
+    """Finds and checks the held branches and placebo forks below `branches/` of a run.
+
+    Args:
+        trunk: The run that follows the schedule.
+
+    Returns:
+        The forks, in the order of their names; and one line for each branch that cannot be used.
+    """
+    found: list[HoldingFork] = []
     notes: list[str] = []
     folder = trunk.path / "branches"
     names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
@@ -60,17 +102,15 @@ def held_branches(
             continue
         try:
             branch = RunDirectory.open(folder / name)
-            if branch.parent is not None and branch.parent.generator_seed is not None:
-                continue  # a placebo fork
-            phase = _held_phase(trunk, branch)
-            if phase is None:
-                continue
-            if phase in found:
-                raise RunError(f"{found[phase].run.path.name} holds the rate at the same boundary")
-            found[phase] = _held_branch(branch, phase, ends)
+            if (phase := _held_phase(trunk, branch)) is not None:
+                found.append(HoldingFork(branch, phase))
         except RunError as error:
-            notes.append(f"branch {name} is left out: {error}")
-    return found, tuple(notes)
+            notes.append(_left_out(name, error))
+    return tuple(found), tuple(notes)
+
+
+def _left_out(name: str, error: RunError) -> str:
+    return f"branch {name} is left out: {error}"
 
 
 def _held_branch(branch: RunDirectory, phase: int, ends: Mapping[int, Snapshot]) -> HeldBranch:
@@ -89,6 +129,8 @@ def _held_phase(trunk: RunDirectory, branch: RunDirectory) -> int | None:
     """The phase in which a branch holds the rate of the one before; `None` if it does not."""
     parent = stated_parent(trunk, branch)
     for name, (own, parents) in differences(trunk, branch).items():
+        if name == "seed of the generators":
+            continue  # a placebo fork
         raise RunError(f"its {name} is not the parent's: {own!r} instead of {parents!r}")
     check_past(trunk, branch.effective_phases, parent.step)
     _, old_rate = rates_until(trunk.effective_phases, parent.step)[-1]

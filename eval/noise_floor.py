@@ -78,7 +78,7 @@ def noise_floor(effects: ArrayLike, placebos: ArrayLike) -> NoiseFloor:
     spread = float(np.sqrt(2 * np.var(continuations, axis=1, ddof=1).mean()))
     quantile = float(special.stdtrit(seeds * replicates, (1 + CONFIDENCE) / 2))
     floor, effect = quantile * spread / np.sqrt(seeds), float(decay.mean())
-    return NoiseFloor(spread, float(floor), effect, abs(effect) > floor, seeds, replicates)
+    return NoiseFloor(spread, float(floor), effect, bool(abs(effect) > floor), seeds, replicates)
 
 
 def variance_removed_by_pairing(decayed: ArrayLike, held: ArrayLike) -> float:

@@ -7,7 +7,7 @@ import fcntl
 import io
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,10 @@ Episodes = Mapping[tuple[str, int], StoredEpisode]
 
 
 def play_and_store(
-    run: RunDirectory, agents: Mapping[int, Snapshot], episodes: int
+    run: RunDirectory,
+    agents: Mapping[int, Snapshot],
+    episodes: int,
+    known: Episodes | None = None,
 ) -> dict[int, tuple[StoredEpisode, ...]]:
     """Plays the evaluation episodes that are not stored yet and stores them.
 
@@ -60,6 +63,8 @@ def play_and_store(
         run: The run.
         agents: The snapshots whose agents play, by the phase that ends there.
         episodes: How many evaluation episodes.
+        known: Episodes of other runs, which may have an agent in the same state; where one has,
+            its episodes are stored here too instead of being played again.
 
     Returns:
         The episodes of each phase, in the order of `evaluation_seeds(episodes)`.
@@ -70,6 +75,14 @@ def play_and_store(
     """
     seeds = evaluation_seeds(episodes)
     stored = read_episodes(run)
+    shared = [
+        replace(episode, phase=phase, step=agent.step)
+        for phase, agent in agents.items()
+        for key in ((agent.state_sha256, seed) for seed in seeds)
+        if key not in stored and (episode := (known or {}).get(key)) is not None
+    ]
+    if shared:
+        stored = _store(run, shared)
     missing = {
         phase: [seed for seed in seeds if (agent.state_sha256, seed) not in stored]
         for phase, agent in agents.items()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.effects_csv import Boundary, Outcomes
 from eval.noise_floor import NoiseFloor, noise_floor, variance_removed_by_pairing
+from eval.statistics import Estimate
 from eval.verdicts import SUCCESS_MARGIN, Verdict, judge, return_margin
 
 RETURN, SUCCESS = "return", "success"
@@ -63,6 +64,8 @@ def judge_boundaries(
     elif margin is None:
         margin = return_margin(np.concatenate([values(b.held).ravel() for b in boundaries]))
     verdicts = judge([values(b.decayed) - values(b.held) for b in boundaries], margin)
+    if quantity == SUCCESS:
+        verdicts = tuple(replace(v, effect=_of_shares(v.effect)) for v in verdicts)
     several = len({b.task for b in boundaries}) > 1
     results = []
     for boundary, verdict in zip(boundaries, verdicts, strict=True):
@@ -80,3 +83,10 @@ def judge_boundaries(
             )
         )
     return tuple(results)
+
+
+def _of_shares(effect: Estimate) -> Estimate:
+    """A difference of shares, which cannot leave -1 to 1; one without an interval stays so."""
+    if not np.isfinite(effect.low):
+        return effect
+    return Estimate(effect.value, max(-1.0, effect.low), min(1.0, effect.high))

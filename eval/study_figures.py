@@ -45,7 +45,12 @@ class Curve:
     values: Array
 
 
-def curves_figure(curves: Sequence[Curve], boundaries: Sequence[int], quantity: str) -> Figure:
+def curves_figure(
+    curves: Sequence[Curve],
+    boundaries: Sequence[int],
+    quantity: str,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Figure:
     """Draws mean curves with bands over seeds.
 
     Args:
@@ -53,6 +58,7 @@ def curves_figure(curves: Sequence[Curve], boundaries: Sequence[int], quantity: 
             itself; a single seed has none.
         boundaries: Steps at which the rate decays.
         quantity: Label of the vertical axis.
+        limits: What the quantity cannot leave, and no band either.
 
     Returns:
         The figure.
@@ -69,9 +75,8 @@ def curves_figure(curves: Sequence[Curve], boundaries: Sequence[int], quantity: 
                 half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * scipy.stats.sem(
                     curve.values, axis=0
                 )
-                axes.fill_between(
-                    curve.steps, mean - half, mean + half, color=colour, alpha=0.15, lw=0
-                )
+                low, high = (np.clip(end, *limits) for end in (mean - half, mean + half))
+                axes.fill_between(curve.steps, low, high, color=colour, alpha=0.15, lw=0)
         for place, boundary in enumerate(boundaries):
             axes.axvline(boundary, color=_GREY, lw=0.8, ls=(0, (2, 2)), zorder=0)
             axes.annotate(

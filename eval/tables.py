@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -96,18 +96,20 @@ def _training(comparison: Comparison) -> RenderableType:
 
 
 def simple_table(*columns: str, wraps: str = "steps") -> Table:
-    """A table with a line below the head, all columns to the right.
+    """A table with a line below the head, all columns to the right but names at the left edge.
 
     Args:
         *columns: Heads.
-        wraps: The column that may wrap where the terminal is narrow.
+        wraps: The column that may wrap where the terminal is narrow; as the first one, it holds
+            names.
 
     Returns:
         The table, without rows.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=name != wraps)
+        justify: JustifyMethod = "left" if name == wraps == columns[0] else "right"
+        table.add_column(name, justify=justify, no_wrap=name != wraps)
     return table
 
 

@@ -64,6 +64,11 @@ class Verdict:
     more_seeds: int | None
     sentence: str
 
+    @property
+    def short(self) -> str:
+        """The word and, where it is undetermined, what would decide."""
+        return self.word if self.word != "undetermined" else _undetermined(self.more_seeds)
+
 
 def judge(effects: Sequence[ArrayLike], margin: float) -> tuple[Verdict, ...]:
     """Judges the effects of several decays together.

@@ -63,6 +63,18 @@ def assemble(planned: PlannedRun, tree: Tree, store: SegmentStore, folder: Path)
     return RunDirectory.open(path)
 
 
+def was_forked(planned: PlannedRun, tree: Tree, store: SegmentStore) -> bool:
+    """Whether the snapshot is stored with which a run begins; it is not if its trunk diverged.
+
+    Args:
+        planned: The run; one that begins from scratch needs no snapshot.
+        tree: The tree of the study.
+        store: Where its segments are.
+    """
+    parent = planned.run.parent
+    return parent is None or store.find(tree.last[planned.line.key], parent.step) is not None
+
+
 def _fill(run: RunDirectory, segment: Segment, store: SegmentStore, start: int) -> None:
     run.snapshots_path.mkdir()
     run.replay_path.mkdir()

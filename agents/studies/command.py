@@ -9,14 +9,9 @@ from rich.console import Console
 
 from agents.config import ConfigError
 from agents.studies.cluster import RayCluster
-from agents.studies.conduct import (
-    check_study,
-    conduct,
-    segments_folder,
-    study_folder,
-    write_study,
-)
+from agents.studies.conduct import check_study, conduct
 from agents.studies.cost import check_disk, estimate
+from agents.studies.manifest import segments_folder, study_folder, write_study
 from agents.studies.plan import Plan, make_plan
 from agents.studies.slurm import write_slurm_script
 from agents.studies.store import SegmentStore

@@ -11,6 +11,7 @@ from pathlib import Path
 from agents.config import FIRST_EVALUATION_SEED, ConfigError, RunConfig
 from agents.learners.trial import try_config
 from agents.runs.directory import Parent, RunDirectory
+from agents.studies.manifest import run_path
 from agents.studies.study import Arm, Study
 from agents.studies.tree import Line, Tree, grow, line_of
 from agents.training.branch_schedules import branch_total, held_schedule
@@ -107,7 +108,7 @@ def make_plan(study: Study) -> Plan:
 def _runs_of(
     study: Study, arm: Arm, config: RunConfig, interval: int, first_update: int
 ) -> Sequence[PlannedRun]:
-    path = Path(arm.name) / f"seed-{config.seed}"
+    path = run_path(arm.name, config.seed)
     trunk = RunDirectory.plan(
         path, config, interval, first_update, held_branch_length=study.held_branches
     )

@@ -12,15 +12,8 @@ from rich.console import Console
 from agents import ConfigError, RunDirectory, RunError
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import newest_good_snapshot
-from agents.studies.conduct import (
-    StudyResult,
-    check_study,
-    conduct,
-    read_study,
-    segments_folder,
-    study_folder,
-    write_study,
-)
+from agents.studies.conduct import StudyResult, check_study, conduct
+from agents.studies.manifest import read_study, segments_folder, study_folder, write_study
 from agents.studies.plan import Plan, make_plan
 from agents.studies.store import SegmentStore
 from agents.studies.study import Study

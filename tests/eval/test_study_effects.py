@@ -95,7 +95,7 @@ def test_what_cannot_be_judged_is_refused(boundaries, quantity, complaint):
 
 def test_the_table_shows_effects_floors_and_verdicts():
     text = printed(effects_table(judge_boundaries(study(), SUCCESS), "success"))
-    for words in ("8/8", "floor", "halving, into phase 1: better;", "within the noise floor"):
+    for words in ("8/8", "floor", "halving, into phase 1: better", "within the noise floor"):
         assert words in text
     assert "undetermined: about" in text
 
