@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from eval import StudyComparison
 
 PROG = "python -m eval"
+State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
 _Runs = Annotated[
     tuple[str, ...],
@@ -218,11 +219,45 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class List:
+    """List the runs and studies below a folder.
+
+    Shows for each its state (running, interrupted, complete, diverged or unreadable), task,
+    algorithm and how far it is and, if it was compared, the success rate at its end and the decay
+    effects: of a run those on the return, of a study those on the success rate.
+    """
+
+    folder: Annotated[str, tyro.conf.arg(metavar="FOLDER"), tyro.conf.Positional] = "runs"
+    """Where to look, all the way down."""
+    state: tuple[State, ...] = ()
+    """Only those in one of these states."""
+    env: tuple[str, ...] = ()
+    """Only those of one of these tasks."""
+    algo: tuple[str, ...] = ()
+    """Only those of one of these algorithms."""
+    json: bool = False
+    """Print JSON."""
+
+    def __call__(self, console: Console) -> None:
+        """Prints the table or the JSON."""
+        from eval.listing import chosen, list_folder, listing_json, listing_table
+
+        folder = Path(self.folder)
+        entries = chosen(list_folder(folder), self.state, self.env, self.algo)
+        if self.json:
+            print(listing_json(entries))  # noqa: T201 - a console would wrap it
+        elif entries:
+            console.print(listing_table(entries, folder))
+        else:
+            console.print(f"no such run or study below {folder}", markup=False, highlight=False)
+
+
+@dataclass(frozen=True)
 class Arguments:
     """Evaluate trained runs and studies: compare, plot, judge rates, film agents, verify bits."""
 
     command: Annotated[
-        Compare | Plot | Rates | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+        Compare | List | Plot | Rates | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
     ]
 
 
