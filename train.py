@@ -74,7 +74,12 @@ def conduct_study(arguments: TrainArguments, console: Console) -> int:
     if code == 0 and arguments.part is None and not (arguments.dry_run or arguments.slurm):
         from eval import report_study
 
-        report_study(study_folder(study), console, arguments.episodes)
+        folder = study_folder(study)
+        try:
+            report_study(folder, console, arguments.episodes)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"stopped; to go on: python -m eval compare {folder}\n")
+            return 130
     return code
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -15,9 +15,6 @@ from agents import ConfigError, RunDirectory, RunError, find_run
 from agents.cli.command_line import parse_arguments, user_errors
 from agents.studies.manifest import is_study_folder
 from eval.study import RATE_AXIS, StudyRuns, open_study
-
-if TYPE_CHECKING:
-    from eval import StudyComparison
 
 PROG = "python -m eval"
 State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
@@ -63,7 +60,7 @@ class Compare:
     )
     """Of a study: the largest effect on the success rate that would not matter."""
     return_margin: Annotated[
-        float | None, tyro.conf.arg(help_behavior_hint="(default: 5 %% of the range)")
+        float | None, tyro.conf.arg(help_behavior_hint="(default: 5 % of the range)")
     ] = None
     """Of a study: the same for the return; the range is that of the held agents' returns from the
     5th to the 95th percentile."""
@@ -85,17 +82,10 @@ class Compare:
                         evaluation.compare_phases(run, self.episodes)
                     )
             else:
-                table = evaluation.study_table(_compared(run, self.episodes, given, console))
+                from eval.study_report import compare_aloud
+
+                table = evaluation.study_table(compare_aloud(run, self.episodes, given, console))
             console.print(table)
-
-
-def _compared(
-    runs: StudyRuns, episodes: int, margins: Mapping[str, float], console: Console
-) -> StudyComparison:
-    from eval.study_comparison import compare_runs
-
-    with console.status("playing evaluation episodes") as status:
-        return compare_runs(runs, episodes, margins, status.update)
 
 
 @dataclass(frozen=True)
@@ -148,9 +138,10 @@ class Rates:
             raise ConfigError(f"{runs.folder} has no axis {RATE_AXIS}; its axes are {axes}")
         evaluation.evaluation_seeds(self.episodes)
         from eval.study_plot import write_rates_figures
+        from eval.study_report import compare_aloud
         from eval.study_tables import initial_rates_table
 
-        comparison = _compared(runs, self.episodes, {}, console)
+        comparison = compare_aloud(runs, self.episodes, {}, console)
         console.print(initial_rates_table(comparison))
         _print_files(console, write_rates_figures(runs.folder, comparison), ())
 
@@ -158,8 +149,10 @@ class Rates:
 def _print_files(console: Console, paths: Sequence[Path], notes: Sequence[str]) -> None:
     for path in paths:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    for note in notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if notes:
+        from eval.study_tables import notes_lines
+
+        console.print(*notes_lines(notes), sep="\n")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from agents import RunDirectory, RunError
 from agents.runs.directory import snapshot_steps
@@ -18,9 +17,6 @@ from agents.runs.spans import spans
 from agents.studies.manifest import read_study, run_path
 from agents.studies.study import Arm, Study
 from eval.held_branches import HoldingFork, holding_forks
-
-KeyT = TypeVar("KeyT")
-ValueT = TypeVar("ValueT")
 
 RATE_AXIS, TASK_AXIS = "initial_learning_rate", "env"
 SHOWN = 5
@@ -159,7 +155,7 @@ def open_study(folder: Path) -> StudyRuns:
             *_missing_notes(missing, arms, study.seeds),
             *_choice_note(found, runs),
             *_divergence_notes(runs),
-            *(f"{note} ({_some(where)})" for note, where in _first(branch_notes)),
+            *(f"{note} ({_some(where)})" for note, where in branch_notes.items()),
             *_version_notes(runs),
         ),
     )
@@ -230,7 +226,7 @@ def _missing_notes(
     missing: Mapping[str, Sequence[tuple[str, int]]], arms: Sequence[Arm], seeds: Sequence[int]
 ) -> Iterator[str]:
     """A line for each reason, with the arms and seeds."""
-    for reason, runs in _first(missing):
+    for reason, runs in missing.items():
         by_arm: dict[str, list[int]] = defaultdict(list)
         for arm, seed in runs:
             by_arm[arm].append(seed)
@@ -240,9 +236,9 @@ def _missing_notes(
         parts = [
             ("all arms" if len(names) == len(arms) > 1 else _some(names))
             + (", all seeds" if len(its) == len(seeds) else f", seed {spans(its)}")
-            for its, names in _first(alike)
+            for its, names in alike.items()
         ]
-        yield f"{reason}: {'; '.join(parts)}"
+        yield f"{reason}: {_some(parts, '; ')}"
 
 
 def _choice_note(
@@ -259,7 +255,7 @@ def _divergence_notes(runs: Mapping[tuple[str, int], ArmSeed]) -> Iterator[str]:
         for (arm, seed), found in runs.items()
         if found.divergence
     }
-    for path, where in _first(diverged):
+    for path, where in diverged.items():
         yield f"failed: {path}: {'; '.join(where)}"
 
 
@@ -271,11 +267,7 @@ def _version_notes(runs: Mapping[tuple[str, int], ArmSeed]) -> Iterator[str]:
         )
 
 
-def _first(groups: Mapping[KeyT, ValueT]) -> list[tuple[KeyT, ValueT]]:
-    return list(groups.items())[:SHOWN]
-
-
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str = ", ") -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return between.join(names[:SHOWN]) + more

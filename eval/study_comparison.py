@@ -264,13 +264,14 @@ def summarise_study(
     Returns:
         The comparison.
     """
-    notes = list(outcomes.notes)
-    if len(outcomes.seeds) < FEWEST_SEEDS:
-        count = len(outcomes.seeds)
+    count = len(outcomes.seeds)
+    notes: list[str] = []
+    if count < FEWEST_SEEDS:
         notes.append(
             f"{count} seed{'s are' if count > 1 else ' is'} compared; no verdict is possible with "
             f"fewer than {FEWEST_SEEDS}" + (", and no interval with one" if count == 1 else "")
         )
+    notes += outcomes.notes
     effects = judged_decays(outcomes, margins or {}, notes)
     rates, over_tasks = initial_rates(outcomes, notes)
     return StudyComparison(
@@ -378,11 +379,11 @@ def initial_rates(
                 shares = tuple(_share(score) for score in sensitivity.scores)
                 sensitivity = dataclasses.replace(sensitivity, scores=shares)
             found.append(InitialRates(f"{task} {label}".rstrip(), quantity, sensitivity))
-    return tuple(found), _over_tasks(groups)
+    return tuple(found), _over_tasks(groups, notes)
 
 
 def _over_tasks(
-    groups: Mapping[tuple[str, str], Mapping[float, PhaseEnd]],
+    groups: Mapping[tuple[str, str], Mapping[float, PhaseEnd]], notes: list[str]
 ) -> tuple[RatesOverTasks, ...]:
     found: list[RatesOverTasks] = []
     for label in dict.fromkeys(label for _, label in groups):
@@ -399,8 +400,9 @@ def _over_tasks(
             )
             try:
                 lost = hyperparameter_sensitivity(performance)
-            except ValueError:
-                continue  # all perform alike at a task, such as not at all
+            except ValueError as error:
+                notes.append(f"one rate for all tasks, by the {quantity}: {error}")
+                continue
             found.append(RatesOverTasks(label, quantity, tuple(by_task), lost))
     return tuple(found)
 

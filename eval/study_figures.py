@@ -186,12 +186,15 @@ def profiles_figure(profiles: Mapping[str, PerformanceProfile], score: str) -> F
         return figure
 
 
-def rates_figure(sensitivity: RateSensitivity, score: str) -> Figure:
+def rates_figure(
+    sensitivity: RateSensitivity, score: str, limits: tuple[float, float] | None = None
+) -> Figure:
     """Draws the score at the end of the constant-rate phase against the rate.
 
     Args:
         sensitivity: The scores and what can be told apart.
         score: Label of the vertical axis.
+        limits: Ends of the vertical axis; from the scores if `None`.
 
     Returns:
         The figure.
@@ -203,7 +206,9 @@ def rates_figure(sensitivity: RateSensitivity, score: str) -> Figure:
         low, high = sensitivity.good_range
         axes.set_xscale("log")
         edge = np.sqrt(np.min(rates[1:] / rates[:-1])) ** 0.6
-        axes.axvspan(low / edge, high * edge, color="0.93", lw=0, zorder=0)
+        axes.axvspan(
+            *(low / edge, high * edge), color="0.93", lw=0, zorder=0, label="range like the best"
+        )
         alike = np.isin(rates, sensitivity.like_the_best)
         axes.plot(rates, values[0], color=_COLOURS[0], lw=1, zorder=2)
         axes.errorbar(
@@ -231,7 +236,7 @@ def rates_figure(sensitivity: RateSensitivity, score: str) -> Figure:
         axes.annotate(
             "best",
             (rates[sensitivity.best], values[2][sensitivity.best]),
-            xytext=(0, 4),
+            xytext=(0, 6),
             textcoords="offset points",
             ha="center",
             fontsize=8.5,
@@ -243,6 +248,9 @@ def rates_figure(sensitivity: RateSensitivity, score: str) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", length=0)
         axes.margins(y=0.12)
+        if limits is not None:
+            low, high = limits
+            axes.set_ylim(low - 0.04 * (high - low), high + 0.12 * (high - low))
         _legend_below(figure, axes, "95 % intervals over seeds")
         return figure
 

@@ -115,7 +115,9 @@ def rates_figures(rates: Sequence[InitialRates]) -> dict[str, Figure]:
 
     return {
         f"rates-{_file_name(found.label)}-{found.quantity}": rates_figure(
-            found.sensitivity, f"{_LABELS[found.quantity]}, {found.label}"
+            found.sensitivity,
+            f"{_LABELS[found.quantity]}, {found.label}",
+            (0, 1) if found.quantity == SUCCESS else None,
         )
         for found in rates[: 2 * MAXIMUM_CURVES]
     }
@@ -168,7 +170,8 @@ def learning_curve_over_seeds(
         return None
     from eval.study_figures import Curve
 
-    grid = np.linspace(max(float(steps[0]) for steps, _ in episodes), last, POINTS)
+    first = max(float(steps[0]) for steps, _ in episodes)
+    grid: Array = np.linspace(first, last, POINTS, dtype=np.float64)
     rows = []
     for (steps, values), stop in zip(episodes, stops, strict=True):
         newest = np.searchsorted(steps, grid, side="right") - 1

@@ -23,7 +23,7 @@ from eval.study_effects import RETURN, DecayOverSeeds
 from eval.tables import simple_table
 from eval.verdicts import LEVEL
 
-ROWS = 40
+ROWS = 30
 """Rows of a table; the rest is in the files of the study."""
 _NONE = "-"
 

@@ -103,7 +103,10 @@ def is_study_folder(path: Path) -> bool:
     Args:
         path: The folder, which need not exist.
     """
-    return (path / "study.json").exists()
+    try:
+        return (path / "study.json").exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def read_study(folder: Path) -> Study:

@@ -29,6 +29,7 @@ BASE: dict[str, Any] = {
     "n_envs": 1,
     "her": {},
     "hyperparameters": {
+        "buffer_size": 1_000,  # the default million takes seconds to make
         "learning_starts": 100,
         "batch_size": 16,
         "policy_kwargs": {"net_arch": [8]},
@@ -90,7 +91,6 @@ def made_outcomes(arms, seeds=8, boundaries=True, notes=(), failed=()):
         arms: By name of the arm its task, its axes, and its skill at the end of each of 2 phases.
     """
     generator = np.random.default_rng(0)
-    states = {None: None}
     ends, found = [], []
     for name, (task, _, skills) in arms.items():
         for phase, skill in enumerate(skills):

@@ -55,21 +55,23 @@ def states(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("expected")
-    finished = run_command("--study", study_file(folder), cwd=folder)
+    finished = run_command("--study", study_file(folder), "--episodes", 2, cwd=folder)
     assert finished.returncode == 0
     assert "4 runs and 0 branches in 6 segments" in finished.stdout
     assert "next   python -m eval compare runs/studies/small" in finished.stdout
+    assert "Agents at the ends of the phases, over seeds" in finished.stdout
+    assert (folder / "runs/studies/small/evaluation/summary.json").exists()
     return states(folder / "runs" / "studies" / "small")
 
 
 def test_a_study_that_is_killed_ends_the_same(expected: dict[str, str], tmp_path: Path) -> None:
     file, moments = study_file(tmp_path), random.Random(1)
     for _ in range(3):
-        process = start_command("--study", file, cwd=tmp_path)
+        process = start_command("--study", file, "--episodes", 2, cwd=tmp_path)
         _wait_for_segments(tmp_path, process, moments.randrange(1, 4), moments)
         process.kill()
         process.communicate()
-    assert run_command("--study", file, cwd=tmp_path).returncode == 0
+    assert run_command("--study", file, "--episodes", 2, cwd=tmp_path).returncode == 0
     assert states(tmp_path / "runs" / "studies" / "small") == expected
 
 
@@ -95,13 +97,13 @@ def test_sigterm_stops_a_study_with_snapshots_and_a_line(
     expected: dict[str, str], tmp_path: Path
 ) -> None:
     file = study_file(tmp_path)
-    process = start_command("--study", file, cwd=tmp_path)
+    process = start_command("--study", file, "--episodes", 2, cwd=tmp_path)
     _wait_for_segments(tmp_path, process, 1, random.Random(0))
     process.send_signal(signal.SIGTERM)
     _, complaint = process.communicate()
     assert process.returncode == 143
     assert complaint.endswith("the study was stopped; the same command goes on with it\n")
-    assert run_command("--study", file, cwd=tmp_path).returncode == 0
+    assert run_command("--study", file, "--episodes", 2, cwd=tmp_path).returncode == 0
     assert states(tmp_path / "runs" / "studies" / "small") == expected
 
 
