@@ -131,7 +131,7 @@ def train(run: RunDirectory, console: Console) -> None:
 
 def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -> None:
     """Compares the phases of a trained run and shows where everything is."""
-    from eval import compare_phases, comparison_table, plot_run, record_video
+    from eval import compare_phases, comparison_table, plot_run, record_video, write_report
 
     if not run.effective_phases:
         console.print(f"run    {run.path}: no update came, so there is no agent to compare")
@@ -142,6 +142,7 @@ def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -
         console.print(f"plot   {path}")
     if video:
         console.print(f"video  {record_video(run)}")
+    console.print(f"report {write_report(run)}")
 
 
 if __name__ == "__main__":

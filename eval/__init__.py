@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         summarise_phases,
         summary_path,
     )
+    from eval.pages.report import write_report
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
     from eval.statistics import Estimate, bootstrap
@@ -54,6 +55,7 @@ __all__ = [
     "summary_path",
     "verify_run",
     "video_path",
+    "write_report",
 ]
 
 # Imported when first used: a mistyped command need not wait for Pillow, SciPy and rich.
@@ -75,6 +77,7 @@ _HOMES = {
     "eval.study_report": ("report_study",),
     "eval.study_tables": ("study_table",),
     "eval.tables": ("comparison_table",),
+    "eval.pages.report": ("write_report",),
     "eval.plot": ("learning_curve", "plot_run"),
     "eval.seeds": ("evaluation_seeds",),
     "eval.statistics": ("Estimate", "bootstrap"),

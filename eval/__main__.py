@@ -1,4 +1,4 @@
-"""The command line: `python -m eval compare`, `plot`, `rates`, `video` and `verify`."""
+"""The command line: `python -m eval compare`, `plot`, `report`, `list` and others."""
 
 from __future__ import annotations
 
@@ -212,6 +212,26 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Write a page that tells what a run or a study showed: report.html in its folder.
+
+    The page is one file that needs no network: the verdict and how sure it is, the learning curve
+    over the phases, the decay effects, films if there are any, and what it takes to repeat it all.
+    It shows what is stored: compare the run first, and film phases with video.
+    """
+
+    run: _Run
+    """Path of a run or study, or latest for the newest run below runs/."""
+
+    def __call__(self, console: Console) -> None:
+        """Writes the page and says where it is."""
+        run = _run_or_study(self.run)
+        with console.status("writing the report"):
+            path = evaluation.write_report(run)
+        _print_files(console, (path,), ())
+
+
+@dataclass(frozen=True)
 class List:
     """List the runs and studies below a folder.
 
@@ -250,7 +270,9 @@ class Arguments:
     """Evaluate trained runs and studies: compare, plot, judge rates, film agents, verify bits."""
 
     command: Annotated[
-        Compare | List | Plot | Rates | Video | Verify, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+        Compare | List | Plot | Rates | Report | Video | Verify,
+        tyro.conf.arg(name=""),
+        tyro.conf.OmitArgPrefixes,
     ]
 
 

@@ -302,6 +302,7 @@ def _study(path: Path) -> Listed:
     else:
         state = "diverged" if "diverged" in states else "complete"
     configs = [arm.config for arm in study.arms()]
+    lost = states.count("diverged")
     listed = Listed(
         path=path,
         kind="study",
@@ -310,7 +311,7 @@ def _study(path: Path) -> Listed:
         algo=", ".join(dict.fromkeys(config.algo for config in configs)),
         done=ended,
         planned=len(states),
-        problem=f"{states.count('diverged')} of its runs diverged" if "diverged" in states else None,
+        problem=f"{lost} of its runs diverged" if lost else None,
     )
     return _evaluated_study(listed)
 

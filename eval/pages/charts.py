@@ -137,6 +137,7 @@ def learning_chart(
                     legendgroup="evaluation",
                     showlegend=place == 0,
                     marker={"color": "@1", "size": 9, "symbol": "diamond"},
+                    cliponaxis=False,
                     error_y=_bars(scale * low, scale * high),
                     hovertemplate=f"evaluation {quantity} %{{y{form}}}{unit}<extra></extra>",
                 )
@@ -316,7 +317,12 @@ def lines_chart(
         )
     shapes = [
         {
-            **{"type": "line", "x0": step, "x1": step, "y0": 0, "y1": 1, "yref": "paper"},
+            "type": "line",
+            "x0": step,
+            "x1": step,
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
             "line": {"color": "@faint", "width": 1, "dash": "dot"},
         }
         for step in boundaries
@@ -381,8 +387,12 @@ def _arms(estimates: Sequence[Estimate]) -> tuple[Array, Array]:
 def _bars(low: Array, high: Array) -> Figure:
     down, up = (np.where(np.isfinite(arm), np.maximum(arm, 0), 0) for arm in (low, high))
     return {
-        **{"type": "data", "symmetric": False, "array": _plain(up), "arrayminus": _plain(down)},
-        **{"thickness": 2, "width": 5},
+        "type": "data",
+        "symmetric": False,
+        "array": _plain(up),
+        "arrayminus": _plain(down),
+        "thickness": 2,
+        "width": 5,
     }
 
 
@@ -434,16 +444,27 @@ def _layout(**more: Any) -> Figure:  # noqa: ANN401
 
 def _rectangle(x0: float, x1: float, y0: float, y1: float, colour: str) -> Figure:
     return {
-        **{"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1},
-        **{"fillcolor": colour, "line": {"width": 0}, "layer": "below"},
+        "type": "rect",
+        "x0": x0,
+        "x1": x1,
+        "y0": y0,
+        "y1": y1,
+        "fillcolor": colour,
+        "line": {"width": 0},
+        "layer": "below",
     }
 
 
 def _legend_square(name: str, colour: str) -> Figure:
     marker = {"color": colour, "size": 14, "symbol": "square", "line": {"width": 0}}
     return {
-        **{"type": "scatter", "mode": "markers", "x": [None], "y": [None]},
-        **{"name": name, "marker": marker, "hoverinfo": "skip"},
+        "type": "scatter",
+        "mode": "markers",
+        "x": [None],
+        "y": [None],
+        "name": name,
+        "marker": marker,
+        "hoverinfo": "skip",
     }
 
 

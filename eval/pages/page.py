@@ -1,4 +1,4 @@
-"""Puts a report together: one HTML file that needs nothing else and asks the network for nothing."""
+"""Puts a report together: one HTML file that needs nothing else, and no network."""
 
 from __future__ import annotations
 
@@ -121,6 +121,7 @@ class Page:
         state: How far it is, in a word.
         verdict: The answer in a sentence.
         certainty: How sure that is.
+        command: What would make it surer; empty if nothing is known to.
         missing: A line for each thing that is missing, damaged or left out.
         facts: What to know of it, by name.
         sections: The parts.
@@ -132,6 +133,7 @@ class Page:
     state: str
     verdict: str
     certainty: tuple[str, ...]
+    command: str
     missing: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
