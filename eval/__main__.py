@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -168,18 +169,67 @@ class Video:
     """Path of a run, or latest for the newest below runs/."""
     phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
     """The phase whose final agent plays; 0 is the constant-rate phase."""
+    grid: bool = False
+    """Film the agents of all phases side by side, in step; with --phase the decay into that phase:
+    the run's agent beside the held branch's. Writes videos/phases.mp4 or videos/decay-PHASE.mp4."""
+    gif: bool = False
+    """With --grid: write a GIF, for places that play no video."""
     overwrite: bool = False
     """Film again, and replace the video."""
 
     def __call__(self, console: Console) -> None:
         """Films, and says where the video is."""
         run = find_run(self.run)
+        if self.grid:
+            self._film_grid(run, console)
+            return
+        if self.gif:
+            raise ConfigError("--gif goes with --grid")
         path = evaluation.video_path(run, self.phase)
         kept = path.exists() and not self.overwrite
         with console.status(f"filming {path}"):
             evaluation.record_video(run, self.phase, overwrite=self.overwrite)
+        self._say(console, path, kept)
+
+    def _film_grid(self, run: RunDirectory, console: Console) -> None:
+        from eval.grid_video import grid_path, record_grid
+
+        kind = "gif" if self.gif else "mp4"
+        path = grid_path(run, self.phase, kind)
+        kept = path.exists() and not self.overwrite
+        with console.status(f"filming {path}"):
+            record_grid(run, self.phase, kind=kind, overwrite=self.overwrite)
+        self._say(console, path, kept)
+
+    def _say(self, console: Console, path: Path, kept: bool) -> None:
         message = f"kept {path}; --overwrite films it again" if kept else f"wrote {path}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Enjoy:
+    """Watch a phase's agent play evaluation episodes in a window, in real time.
+
+    Needs a display. Closing the window, or Ctrl-C, ends it.
+    """
+
+    run: _Run
+    """Path of a run, or latest for the newest below runs/."""
+    phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
+    """The phase whose final agent plays; 0 is the constant-rate phase."""
+    episodes: int = 10
+    """Number of evaluation episodes, from 2 to 10000."""
+
+    def __call__(self, console: Console) -> None:
+        """Plays, and prints a line for each episode."""
+        run = find_run(self.run)
+        evaluation.evaluation_seeds(self.episodes)
+        from eval.enjoy import enjoyed
+
+        with suppress(KeyboardInterrupt):
+            for number, end in enumerate(enjoyed(run, self.phase, self.episodes), start=1):
+                outcome = "success" if end.success else "no success"
+                console.print(f"episode {number}: return {end.episode_return:.2f}, {outcome}")
 
 
 @dataclass(frozen=True)
@@ -270,7 +320,7 @@ class Arguments:
     """Evaluate trained runs and studies: compare, plot, judge rates, film agents, verify bits."""
 
     command: Annotated[
-        Compare | List | Plot | Rates | Report | Video | Verify,
+        Compare | Enjoy | List | Plot | Rates | Report | Video | Verify,
         tyro.conf.arg(name=""),
         tyro.conf.OmitArgPrefixes,
     ]

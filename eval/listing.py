@@ -27,7 +27,7 @@ FORMAT = "staircase-lab list"
 FORMAT_VERSION = 1
 STATES = ("running", "interrupted", "complete", "diverged", "unreadable")
 SHOWN = 4
-"""How many decay effects a row of the table shows."""
+"""How many decay effects of a run or study the table shows."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,10 @@ def listing_table(entries: Sequence[Listed], folder: Path) -> RenderableType:
     Returns:
         What a `rich` console prints, at 80 columns or more.
     """
-    table = simple_table(
-        "run or study", "state", "task", "algo", "done", "success %", "decay effects"
-    )
-    for column in table.columns:
-        if column.header in ("run or study", "task", "algo", "decay effects"):
-            column.justify, column.no_wrap, column.overflow = "left", False, "fold"
-    table.columns[0].min_width = 16
+    table = simple_table("run or study", "state", "task", "algo", "done", "success %")
+    for column in table.columns[:4]:
+        column.justify = "left"
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for entry in entries:
         table.add_row(
             Text(str(entry.path.relative_to(folder))),
@@ -173,12 +170,14 @@ def listing_table(entries: Sequence[Listed], folder: Path) -> RenderableType:
             Text(entry.algo),
             _done(entry),
             "-" if entry.success is None else f"{100 * entry.success:.0f}",
-            Text(_effects(entry.effects)),
         )
-    notes = [
-        Text(f"{entry.path}: {entry.problem}", style="yellow") for entry in entries if entry.problem
-    ]
-    return Group(table, *notes)
+    parts: list[RenderableType] = [table]
+    if any(entry.effects for entry in entries):
+        parts += ["", "Decay effects: of runs on the return, of studies on the success rate"]
+    for entry in entries:
+        parts += [Text(f"{entry.path.relative_to(folder)} {line}") for line in _effects(entry)]
+    notes = (f"{entry.path}: {entry.problem}" for entry in entries if entry.problem)
+    return Group(*parts, *(Text(note, style="yellow") for note in notes))
 
 
 def _done(entry: Listed) -> str:
@@ -188,17 +187,15 @@ def _done(entry: Listed) -> str:
     return f"{entry.done}/{entry.planned}{unit}"
 
 
-def _effects(effects: Sequence[ListedEffect]) -> str:
-    lines = []
-    for effect in effects[:SHOWN]:
+def _effects(entry: Listed) -> Iterator[str]:
+    for effect in entry.effects[:SHOWN]:
         interval = ""
         if effect.low is not None and effect.high is not None:
             interval = f" [{effect.low:+.2g}, {effect.high:+.2g}]"
         word = f" {effect.verdict}" if effect.verdict else ""
-        lines.append(f"{effect.of}: {effect.value:+.2g}{interval}{word}")
-    if len(effects) > SHOWN:
-        lines.append(f"and {len(effects) - SHOWN} more")
-    return "\n".join(lines) or "-"
+        yield f"{effect.of}: {effect.value:+.2g}{interval}{word}"
+    if len(entry.effects) > SHOWN:
+        yield f"and {len(entry.effects) - SHOWN} more"
 
 
 def _found(folder: Path) -> Iterator[Path]:

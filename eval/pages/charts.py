@@ -160,7 +160,9 @@ def learning_chart(
     layout = _layout(
         height=620,
         hovermode="x",
-        xaxis=_axis("step (environment timesteps)", anchor="y3", range=[0, stop], tickformat="~s"),
+        xaxis=_axis(
+            "step (environment timesteps)", anchor="y3", range=[0, 1.01 * stop], tickformat="~s"
+        ),
         yaxis=_axis("return", domain=[0.58, 1.0]),
         yaxis2=_axis("success (%)", domain=[0.27, 0.53], range=[-5, 105]),
         yaxis3=_axis(
@@ -277,6 +279,7 @@ def forest_chart(rows: Sequence[ForestRow], quantity: str, margin: float | None 
         ],
     )
     layout["margin"]["l"] = 16
+    layout["legend"] |= {"y": 1, "yanchor": "bottom"}
     return {"data": data, "layout": layout}
 
 
@@ -421,7 +424,7 @@ def _rate_ticks(levels: Array) -> Figure:
 
 def _axis(title: str, **more: Any) -> Figure:  # noqa: ANN401
     return {
-        "title": {"text": escape(title), "standoff": 8},
+        "title": {"text": escape(title), "standoff": 8, "font": {"size": 13}},
         "gridcolor": "@grid",
         "linecolor": "@faint",
         "zeroline": False,

@@ -299,7 +299,7 @@ def _learning(
     if not training and not results:
         return None
     stop = phases[-1].stop
-    views = [("Whole run", 0.0, float(stop))]
+    views = [("Whole run", 0.0, 1.01 * stop)]
     views += [(p.name.capitalize(), float(p.start), float(p.stop)) for p in phases]
     description = (
         f"Return and success of the last {WINDOW} training episodes and of the evaluation at the "

@@ -35,6 +35,7 @@ from eval.study_outcomes import StudyOutcomes, stored_study
 from eval.verdicts import LEVEL
 
 MOST_ROWS = 30
+MOST_SENTENCES = 4
 WORDS = ("better", "worse", "equivalent", "undetermined")
 
 
@@ -148,15 +149,7 @@ def _verdict(runs: StudyRuns, comparison: StudyComparison | None) -> tuple[str, 
             "of the decays themselves.",
             unseen,
         )
-    counts = Counter(decay.verdict.word for decay in judged.decays)
-    if len(judged.decays) == 1:
-        (decay,) = judged.decays
-        sentence = (
-            f"On the success rate, the decay is {decay.verdict.word}: {_effect(decay, 100)} points."
-        )
-    else:
-        parts = [f"{counts[word]} {word}" for word in WORDS if counts[word]]
-        sentence = f"On the success rate, of {len(judged.decays)} decays: {', '.join(parts)}."
+    sentence = " ".join(_decided(judged) for judged in comparison.effects[:MOST_SENTENCES])
     needed = seeds_for_sign_flips(len(judged.decays), LEVEL)
     few = "" if seeds >= needed else f" No verdict is possible with fewer than {needed} seeds."
     return sentence, (
@@ -166,6 +159,18 @@ def _verdict(runs: StudyRuns, comparison: StudyComparison | None) -> tuple[str, 
         f"shown to lie within ±{100 * judged.decays[0].verdict.margin:.3g} points.{few}",
         unseen,
     )
+
+
+def _decided(judged: JudgedDecays) -> str:
+    percent = judged.quantity == SUCCESS
+    of = f"{LABELS[judged.quantity]}{f' at {judged.task}' if judged.task else ''}"
+    if len(judged.decays) == 1:
+        (decay,) = judged.decays
+        effect = f"{_effect(decay, 100)} points" if percent else _effect(decay, 1)
+        return f"On the {of}, the decay is {decay.verdict.word}: {effect}."
+    counts = Counter(decay.verdict.word for decay in judged.decays)
+    parts = [f"{counts[word]} {word}" for word in WORDS if counts[word]]
+    return f"On the {of}, of {len(judged.decays)} decays: {', '.join(parts)}."
 
 
 def _curves(runs: StudyRuns, missing: list[str]) -> Section | None:
