@@ -170,7 +170,7 @@ def _film(
                 canvas[y : y + HEIGHT + BAR, x : x + WIDTH] = captioned(
                     stage[place].render(),
                     performers[place].title,
-                    f"step {performers[place].snapshot.step:,}",
+                    f"trained {performers[place].snapshot.step:,} steps",
                     progress,
                     f"episode {number}, return {progress.episode_return:.2f}",
                 )

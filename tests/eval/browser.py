@@ -34,7 +34,9 @@ def visited(path: Path, width: int = 1000, scheme: str = "light") -> Iterator[Vi
     sync_api = pytest.importorskip("playwright.sync_api", reason=HOW)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
         visit = Visit(page)
         page.on("console", lambda message: visit.complaints.append(message.text))
         page.on("pageerror", lambda error: visit.complaints.append(str(error)))
