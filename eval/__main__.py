@@ -13,11 +13,10 @@ from rich.console import Console
 
 import eval as evaluation
 from agents import ConfigError, RunDirectory, RunError, find_run
-from agents.cli.command_line import parse_arguments, user_errors
+from agents.cli.command_line import called_as, parse_arguments, user_errors
 from agents.studies.manifest import is_study_folder
 from eval.study import RATE_AXIS, StudyRuns, open_study
 
-PROG = "python -m eval"
 State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
 _Runs = Annotated[
@@ -335,8 +334,9 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: With code 1 if a run cannot be used, 2 if the words do not fit.
     """
-    command = parse_arguments(Arguments, PROG, args).command
-    with user_errors(PROG):
+    prog = called_as("staircase-eval", "python -m eval")
+    command = parse_arguments(Arguments, prog, args).command
+    with user_errors(prog):
         command(Console())
 
 
