@@ -81,7 +81,11 @@ def test_the_scripts_work_beside_folders_of_the_same_names(wheel: Path, tmp_path
     for script, words, answer in (
         ("staircase-train", ["--help"], "--initial-learning-rate"),
         ("staircase-eval", ["list", "."], "no such run or study"),
-        ("staircase-eval", ["--tyro-print-completion", "bash"], "complete -F _tyro_staircase_eval staircase-eval"),
+        (
+            "staircase-eval",
+            ["--tyro-print-completion", "bash"],
+            "complete -F _tyro_staircase_eval staircase-eval",
+        ),
     ):
         done = subprocess.run(
             [sys.executable, site / "bin" / script, *words],
