@@ -1,4 +1,4 @@
-"""Films of several agents side by side, and the window in which one plays."""
+"""Films of several agents side by side."""
 
 import imageio_ffmpeg
 import pytest
@@ -10,6 +10,8 @@ from eval.__main__ import main
 from eval.grid_video import grid_path, record_grid
 from eval.stored_episodes import read_episodes
 from eval.video import BAR, FRAMES_AFTER, FRAMES_BEFORE
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -39,37 +41,19 @@ def test_the_agents_of_a_decay_effect_play_the_same_episode_in_step(branched, sm
     assert count == FRAMES_BEFORE + max(lengths) + FRAMES_AFTER
 
 
-def test_all_phases_are_filmed_and_a_film_is_kept(ppo, small, capsys):
+def test_phases_are_filmed_side_by_side_and_a_film_is_kept(ppo, small, capsys, monkeypatch):
+    monkeypatch.setattr(grid_video, "MAXIMUM_AGENTS", 2)
     main(["video", str(ppo.path), "--grid", "--gif"])
     path = grid_path(ppo, kind="gif")
     assert capsys.readouterr().out == f"wrote {path}\n"
     with Image.open(path) as gif:
-        assert gif.size == (240, 2 * (80 + BAR))  # three phases in two rows
+        assert gif.size == (240, 80 + BAR)
         assert gif.n_frames > 5
-    before = path.read_bytes()
     main(["video", str(ppo.path), "--grid", "--gif"])
     assert capsys.readouterr().out == f"kept {path}; --overwrite films it again\n"
-    record_grid(ppo, kind="gif", overwrite=True)
-    assert path.read_bytes() == before
 
 
 def test_a_decay_without_a_held_branch_is_refused(branched):
     with pytest.raises(ConfigError, match="no held branch at the boundary into phase 2; it has 1"):
         record_grid(branched, 2)
     assert not branched.videos_path.exists()
-
-
-def test_gif_without_grid_is_one_line(sac, capsys):
-    with pytest.raises(SystemExit):
-        main(["video", str(sac.path), "--gif"])
-    assert capsys.readouterr().err == "python -m eval: --gif goes with --grid\n"
-
-
-def test_a_window_without_a_display_is_one_line(sac, capsys, monkeypatch):
-    monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(SystemExit) as stop:
-        main(["enjoy", str(sac.path)])
-    assert stop.value.code == 1
-    _, err = capsys.readouterr()
-    assert err.count("\n") == 1
-    assert "needs a display" in err
