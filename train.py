@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from agents.cli.command_line import parse_arguments, user_errors
+from agents.cli.command_line import called_as, parse_arguments, user_errors
 from agents.cli.flags import TrainArguments, check_modes, is_study
 from agents.cli.resolve import check_same_config, describe_fork, resolve_config, resolve_study
 from agents.runs.directory import (
@@ -33,10 +33,11 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 130 and 143 after SIGINT and SIGTERM.
     """
-    arguments = parse_arguments(TrainArguments, "train.py", args)
+    prog = called_as("staircase-train", "train.py")
+    arguments = parse_arguments(TrainArguments, prog, args)
     console = Console(quiet=arguments.quiet, highlight=False, soft_wrap=True)
     logging.basicConfig(format="train.py: warning: %(message)s")
-    with user_errors("train.py"):
+    with user_errors(prog):
         check_modes(arguments)
         if is_study(arguments):
             return conduct_study(arguments, console)
@@ -131,7 +132,14 @@ def train(run: RunDirectory, console: Console) -> None:
 
 def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -> None:
     """Compares the phases of a trained run and shows where everything is."""
-    from eval import compare_phases, comparison_table, phase_warning, plot_run, record_video
+    from eval import (
+        compare_phases,
+        comparison_table,
+        phase_warning,
+        plot_run,
+        record_video,
+        write_report,
+    )
 
     if not run.effective_phases:
         console.print(f"run    {run.path}: no update came, so there is no agent to compare")
@@ -144,6 +152,7 @@ def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -
         console.print(f"plot   {path}")
     if video:
         console.print(f"video  {record_video(run)}")
+    console.print(f"report {write_report(run)}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         diagnosis_text,
         phase_warning,
     )
+    from eval.pages.report import write_report
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
     from eval.statistics import Estimate, bootstrap
@@ -68,6 +69,7 @@ __all__ = [
     "summary_path",
     "verify_run",
     "video_path",
+    "write_report",
 ]
 
 # Imported when first used: a mistyped command need not wait for Pillow, SciPy and rich.
@@ -97,6 +99,7 @@ _HOMES = {
         "phase_warning",
     ),
     "eval.tables": ("comparison_table",),
+    "eval.pages.report": ("write_report",),
     "eval.plot": ("learning_curve", "plot_run"),
     "eval.seeds": ("evaluation_seeds",),
     "eval.statistics": ("Estimate", "bootstrap"),

@@ -1,22 +1,23 @@
-"""The command line: `python -m eval compare`, `diagnose`, `plot`, `rates`, `video`, `verify`."""
+"""The command line: `python -m eval compare`, `plot`, `report`, `list` and others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 import eval as evaluation
 from agents import ConfigError, RunDirectory, RunError, find_run
-from agents.cli.command_line import parse_arguments, user_errors
+from agents.cli.command_line import called_as, parse_arguments, user_errors
 from agents.studies.manifest import is_study_folder
 from eval.study import RATE_AXIS, StudyRuns, open_study
 
-PROG = "python -m eval"
+State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
 _Runs = Annotated[
     tuple[str, ...],
@@ -190,18 +191,67 @@ class Video:
     """Path of a run, or latest for the newest below runs/."""
     phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
     """The phase whose final agent plays; 0 is the constant-rate phase."""
+    grid: bool = False
+    """Film the agents of all phases side by side, in step; with --phase the decay into that phase:
+    the run's agent beside the held branch's. Writes videos/phases.mp4 or videos/decay-PHASE.mp4."""
+    gif: bool = False
+    """With --grid: write a GIF, for places that play no video."""
     overwrite: bool = False
     """Film again, and replace the video."""
 
     def __call__(self, console: Console) -> None:
         """Films, and says where the video is."""
         run = find_run(self.run)
+        if self.grid:
+            self._film_grid(run, console)
+            return
+        if self.gif:
+            raise ConfigError("--gif goes with --grid")
         path = evaluation.video_path(run, self.phase)
         kept = path.exists() and not self.overwrite
         with console.status(f"filming {path}"):
             evaluation.record_video(run, self.phase, overwrite=self.overwrite)
+        self._say(console, path, kept)
+
+    def _film_grid(self, run: RunDirectory, console: Console) -> None:
+        from eval.grid_video import grid_path, record_grid
+
+        kind = "gif" if self.gif else "mp4"
+        path = grid_path(run, self.phase, kind)
+        kept = path.exists() and not self.overwrite
+        with console.status(f"filming {path}"):
+            record_grid(run, self.phase, kind=kind, overwrite=self.overwrite)
+        self._say(console, path, kept)
+
+    def _say(self, console: Console, path: Path, kept: bool) -> None:
         message = f"kept {path}; --overwrite films it again" if kept else f"wrote {path}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Enjoy:
+    """Watch a phase's agent play evaluation episodes in a window, in real time.
+
+    Needs a display. Closing the window, or Ctrl-C, ends it.
+    """
+
+    run: _Run
+    """Path of a run, or latest for the newest below runs/."""
+    phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
+    """The phase whose final agent plays; 0 is the constant-rate phase."""
+    episodes: int = 10
+    """Number of evaluation episodes, from 2 to 10000."""
+
+    def __call__(self, console: Console) -> None:
+        """Plays, and prints a line for each episode."""
+        run = find_run(self.run)
+        evaluation.evaluation_seeds(self.episodes)
+        from eval.enjoy import enjoyed
+
+        with suppress(KeyboardInterrupt):
+            for number, end in enumerate(enjoyed(run, self.phase, self.episodes), start=1):
+                outcome = "success" if end.success else "no success"
+                console.print(f"episode {number}: return {end.episode_return:.2f}, {outcome}")
 
 
 @dataclass(frozen=True)
@@ -234,11 +284,65 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Write a page that tells what a run or a study showed: report.html in its folder.
+
+    The page is one file that needs no network: the verdict and how sure it is, the learning curve
+    over the phases, the decay effects, films if there are any, and what it takes to repeat it all.
+    It shows what is stored: compare the run first, and film phases with video.
+    """
+
+    run: _Run
+    """Path of a run or study, or latest for the newest run below runs/."""
+
+    def __call__(self, console: Console) -> None:
+        """Writes the page and says where it is."""
+        run = _run_or_study(self.run)
+        with console.status("writing the report"):
+            path = evaluation.write_report(run)
+        _print_files(console, (path,), ())
+
+
+@dataclass(frozen=True)
+class List:
+    """List the runs and studies below a folder.
+
+    Shows for each its state (running, interrupted, complete, diverged or unreadable), task,
+    algorithm and how far it is and, if it was compared, the success rate at its end and the decay
+    effects: of a run those on the return, of a study those on the success rate.
+    """
+
+    folder: Annotated[str, tyro.conf.arg(metavar="FOLDER"), tyro.conf.Positional] = "runs"
+    """Where to look, all the way down."""
+    state: tuple[State, ...] = ()
+    """Only those in one of these states."""
+    env: tuple[str, ...] = ()
+    """Only those of one of these tasks."""
+    algo: tuple[str, ...] = ()
+    """Only those of one of these algorithms."""
+    json: bool = False
+    """Print JSON."""
+
+    def __call__(self, console: Console) -> None:
+        """Prints the table or the JSON."""
+        from eval.listing import chosen, list_folder, listing_json, listing_table
+
+        folder = Path(self.folder)
+        entries = chosen(list_folder(folder), self.state, self.env, self.algo)
+        if self.json:
+            print(listing_json(entries))  # noqa: T201 - a console would wrap it
+        elif entries:
+            console.print(listing_table(entries, folder))
+        else:
+            console.print(f"no such run or study below {folder}", markup=False, highlight=False)
+
+
+@dataclass(frozen=True)
 class Arguments:
     """Evaluate runs and studies: compare, diagnose, plot, judge rates, film, verify bits."""
 
     command: Annotated[
-        Compare | Diagnose | Plot | Rates | Video | Verify,
+        Compare | Diagnose | Enjoy | List | Plot | Rates | Report | Video | Verify,
         tyro.conf.arg(name=""),
         tyro.conf.OmitArgPrefixes,
     ]
@@ -253,8 +357,9 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: With code 1 if a run cannot be used, 2 if the words do not fit.
     """
-    command = parse_arguments(Arguments, PROG, args).command
-    with user_errors(PROG):
+    prog = called_as("staircase-eval", "python -m eval")
+    command = parse_arguments(Arguments, prog, args).command
+    with user_errors(prog):
         command(Console())
 
 

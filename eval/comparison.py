@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import RunDirectory, RunError
+from agents.config import FIRST_EVALUATION_SEED
 from agents.runs.files import write_atomically
+from agents.runs.manifest import Snapshot
 from agents.runs.provenance import version_changes
+from agents.runs.spans import spans
 from eval.held_branches import HeldBranch, held_branches
 from eval.phase_ends import PhaseEnds, missing_phases, phase_ends
 from eval.seeds import evaluation_seeds
@@ -27,7 +30,7 @@ from eval.statistics import (
     pooled_interquartile_mean,
     wilson_interval,
 )
-from eval.stored_episodes import StoredEpisode, play_and_store
+from eval.stored_episodes import Episodes, StoredEpisode, play_and_store, read_episodes
 from eval.training_tables import Columns, read_training_table
 
 FORMAT = "staircase-lab comparison"
@@ -231,6 +234,66 @@ def play_phases(run: RunDirectory, episodes: int) -> PlayedPhases:
     )
 
 
+def stored_phases(run: RunDirectory) -> PlayedPhases | None:
+    """Gathers the evaluation episodes that are stored already; plays and writes nothing.
+
+    Args:
+        run: The run, which need not be complete.
+
+    Returns:
+        The episodes that all agents have played, from the first on; agents that have played fewer
+        than 2 are left out, with a note for each held branch. `None` if no agent has.
+
+    Raises:
+        RunError: If no phase that an update met has ended yet, or a table is damaged.
+    """
+    ends = phase_ends(run)
+    held, branch_notes = held_branches(run, ends.snapshots)
+    episodes, notes = read_episodes(run), list(branch_notes)
+    counts = {i: _count(episodes, end.state_sha256) for i, end in ends.snapshots.items()}
+    unplayed = [i for i, count in counts.items() if count < 2]
+    compared = _choose_phases([i for i in counts if i not in unplayed], held)
+    if not compared:
+        return None
+    counts = {i: count for i, count in counts.items() if i in compared}
+    used: dict[int, HeldBranch] = {}
+    for index, branch in held.items():
+        count = _count(read_episodes(branch.run), branch.end.state_sha256)
+        if index not in compared:
+            continue
+        if count < 2 or branch.rival_phase not in compared:
+            notes.append(f"branch {branch.run.path.name} is left out: it is not compared yet")
+            continue
+        used[index], counts[-1 - index] = branch, count
+    if unplayed:
+        notes.append(f"no evaluation yet of phase {spans(unplayed)}")
+    seeds = evaluation_seeds(min(counts.values()))
+    there = {i: end for i, end in ends.snapshots.items() if i not in unplayed}
+    return PlayedPhases(
+        episodes=len(seeds),
+        ends=PhaseEnds(there, ends.missing),
+        held=used,
+        compared=tuple(compared),
+        played={i: _played(episodes, ends.snapshots[i], seeds) for i in compared},
+        held_played={
+            i: _played(read_episodes(branch.run), branch.end, seeds) for i, branch in used.items()
+        },
+        branch_notes=tuple(notes),
+    )
+
+
+def _count(episodes: Episodes, state: str) -> int:
+    """How many evaluation episodes an agent has played, from the first on without a gap."""
+    place = 0
+    while (state, FIRST_EVALUATION_SEED + place) in episodes:
+        place += 1
+    return place
+
+
+def _played(episodes: Episodes, agent: Snapshot, seeds: Sequence[int]) -> tuple[StoredEpisode, ...]:
+    return tuple(episodes[agent.state_sha256, seed] for seed in seeds)
+
+
 def summarise_phases(run: RunDirectory, phases: PlayedPhases, training: Columns) -> Comparison:
     """Computes what the episodes say about the phases; plays and writes nothing.
 
@@ -242,7 +305,7 @@ def summarise_phases(run: RunDirectory, phases: PlayedPhases, training: Columns)
     Returns:
         The comparison.
     """
-    spans = {phase.index: phase for phase in run.effective_phases}
+    held_from = {phase.index: phase for phase in run.effective_phases}
     baseline = phases.played.get(0)
     results = []
     for index in phases.compared:
@@ -252,9 +315,9 @@ def summarise_phases(run: RunDirectory, phases: PlayedPhases, training: Columns)
         results.append(
             PhaseResult(
                 phase=index,
-                start=spans[index].start,
-                stop=spans[index].stop,
-                learning_rate=spans[index].learning_rate,
+                start=held_from[index].start,
+                stop=held_from[index].stop,
+                learning_rate=held_from[index].learning_rate,
                 step=snapshot.step,
                 state_sha256=snapshot.state_sha256,
                 mean_return=bootstrap_mean(returns),

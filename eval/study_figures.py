@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
-import scipy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from eval.figure import STYLE
 from eval.profiles import PerformanceProfile
 from eval.rate_sensitivity import RateSensitivity
-from eval.statistics import CONFIDENCE
+from eval.study_curves import Curve
 from eval.study_effects import DecayOverSeeds
 from eval.verdicts import Verdict
 
@@ -28,21 +26,6 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 _DASHES = ("-", "--", "-.", ":")
 _OF_VERDICT = {"better": "#009E73", "worse": "#D55E00", "equivalent": "#0072B2"}
 _GREY = "#555555"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A quantity of one arm against the step.
-
-    Attributes:
-        label: Name of the arm.
-        steps: Shape (steps,), ascending.
-        values: Shape (seeds, steps).
-    """
-
-    label: str
-    steps: Array
-    values: Array
 
 
 def curves_figure(
@@ -71,12 +54,8 @@ def curves_figure(
             seeds = len(curve.values)
             label = f"{curve.label} ({seeds} seed{'s' if seeds > 1 else ''})"
             axes.plot(curve.steps, mean, dashes, color=colour, lw=1.5, label=label)
-            if seeds > 1:
-                half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * scipy.stats.sem(
-                    curve.values, axis=0
-                )
-                low, high = (np.clip(end, *limits) for end in (mean - half, mean + half))
-                axes.fill_between(curve.steps, low, high, color=colour, alpha=0.15, lw=0)
+            if (band := curve.band(limits)) is not None:
+                axes.fill_between(curve.steps, *band, color=colour, alpha=0.15, lw=0)
         for place, boundary in enumerate(boundaries):
             axes.axvline(boundary, color=_GREY, lw=0.8, ls=(0, (2, 2)), zorder=0)
             axes.annotate(

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agents import RunDirectory, RunError
-from agents.runs.divergence import read_divergence
+from agents import RunError
 from eval.comparison import evenly
 from eval.profiles import performance_profile
-from eval.statistics import rolling_mean
 from eval.study import StudyRuns
 from eval.study_comparison import (
     InitialRates,
@@ -25,22 +21,14 @@ from eval.study_comparison import (
     run_scores,
     write_evaluation,
 )
-from eval.study_effects import RETURN, SUCCESS
+from eval.study_curves import LABELS, MAXIMUM_CURVES, WINDOW, training_curves
+from eval.study_effects import SUCCESS
 from eval.study_outcomes import StudyOutcomes, stored_study
-from eval.training_tables import Columns, read_training_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from eval.study_figures import Curve
-
-WINDOW = 100
-POINTS = 200
-MAXIMUM_CURVES = 7
 MAXIMUM_EFFECTS = 30
-_LABELS = {RETURN: "return", SUCCESS: "success rate"}
-
-Array = NDArray[np.float64]
 
 
 def plot_study(runs: StudyRuns) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -89,7 +77,7 @@ def evaluation_figures(outcomes: StudyOutcomes, notes: list[str]) -> dict[str, F
         if len(judged.decays) > MAXIMUM_EFFECTS:
             notes.append(f"effects{where}: {MAXIMUM_EFFECTS} of {len(judged.decays)} are drawn")
         figures[f"effects{where}-{judged.quantity}"] = forest_figure(
-            judged.decays[:MAXIMUM_EFFECTS], _LABELS[judged.quantity]
+            judged.decays[:MAXIMUM_EFFECTS], LABELS[judged.quantity]
         )
     scores = run_scores(outcomes)
     labels = evenly(list(scores), MAXIMUM_CURVES)
@@ -116,7 +104,7 @@ def rates_figures(rates: Sequence[InitialRates]) -> dict[str, Figure]:
     return {
         f"rates-{_file_name(found.label)}-{found.quantity}": rates_figure(
             found.sensitivity,
-            f"{_LABELS[found.quantity]}, {found.label}",
+            f"{LABELS[found.quantity]}, {found.label}",
             (0, 1) if found.quantity == SUCCESS else None,
         )
         for found in rates[: 2 * MAXIMUM_CURVES]
@@ -150,91 +138,20 @@ def _write(folder: Path, figures: Mapping[str, Figure]) -> tuple[Path, ...]:
     return write_evaluation(folder, files)
 
 
-def learning_curve_over_seeds(
-    label: str, episodes: Sequence[tuple[Array, Array]], stops: Sequence[float], last: float
-) -> Curve | None:
-    """The rolling mean of training episodes at common steps.
-
-    Args:
-        label: Name of the arm.
-        episodes: For each seed the steps at which episodes ended, shape (n,), and a quantity of
-            them, shape (n,).
-        stops: Step at which each seed diverged; infinity for one that did not. From there on it
-            has failed, and its value is `nan`.
-        last: Last step of the arm.
-
-    Returns:
-        The curve, from where every seed has an episode; `None` if one never has.
-    """
-    if any(steps.size == 0 or steps[0] > last for steps, _ in episodes):
-        return None
-    from eval.study_figures import Curve
-
-    first = max(float(steps[0]) for steps, _ in episodes)
-    grid = np.linspace(first, last, POINTS)
-    rows = []
-    for (steps, values), stop in zip(episodes, stops, strict=True):
-        newest = np.searchsorted(steps, grid, side="right") - 1
-        row = rolling_mean(values, WINDOW)[newest]
-        rows.append(np.where(grid >= stop, np.nan, row))
-    return Curve(label, np.asarray(grid, dtype=np.float64), np.stack(rows))
-
-
 def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
     """Draws the training episodes of each task."""
     # Imported late: matplotlib takes seconds, and bad input should be reported sooner.
     from eval.study_figures import curves_figure
 
-    figures: dict[str, Figure] = {}
-    for task in dict.fromkeys(runs.task(arm.config) for arm in runs.arms):
-        arms = [arm for arm in runs.arms if runs.task(arm.config) == task]
-        drawn = evenly(arms, MAXIMUM_CURVES)
-        if len(drawn) < len(arms):
-            notes.append(f"curves: {len(drawn)} of {len(arms)} arms are drawn, spread evenly")
-        columns = {
-            arm.name: [runs.runs[arm.name, seed].run for seed in runs.seeds] for arm in drawn
-        }
-        decays = {tuple(column[0].fork_steps.values()) for column in columns.values()}
-        boundaries = next(iter(decays)) if len(decays) == 1 else ()
-        tables = {name: [_training(run) for run in column] for name, column in columns.items()}
-        stops = {name: [_stop(run) for run in column] for name, column in columns.items()}
-        for quantity in (RETURN, SUCCESS):
-            found = [
-                learning_curve_over_seeds(
-                    arm.name,
-                    [(table["step"], table[quantity]) for table in tables[arm.name]],
-                    stops[arm.name],
-                    arm.config.total_timesteps,
-                )
-                for arm in drawn
-            ]
-            curves = [curve for curve in found if curve is not None]
-            if curves:
-                figures[f"curves-{_file_name(task)}-{quantity}"] = curves_figure(
-                    _with_failures(curves, quantity),
-                    boundaries,
-                    f"{task}: {_LABELS[quantity]},\nlast {WINDOW} training episodes",
-                    (0, 1) if quantity == SUCCESS else (-np.inf, np.inf),
-                )
-    return figures
-
-
-def _with_failures(curves: Sequence[Curve], quantity: str) -> list[Curve]:
-    """Puts no success, or the lowest return of all curves, where a seed had diverged."""
-    lowest = min(
-        (float(np.nanmin(c.values)) for c in curves if np.isfinite(c.values).any()), default=0.0
-    )
-    failure = 0.0 if quantity == SUCCESS else lowest
-    return [replace(c, values=np.where(np.isnan(c.values), failure, c.values)) for c in curves]
-
-
-def _training(run: RunDirectory) -> Columns:
-    return read_training_table(run.episodes_path, ("step", RETURN, SUCCESS))
-
-
-def _stop(run: RunDirectory) -> float:
-    divergence = read_divergence(run)
-    return np.inf if divergence is None else divergence.step
+    return {
+        f"curves-{_file_name(found.task)}-{found.quantity}": curves_figure(
+            found.curves,
+            found.boundaries,
+            f"{found.task}: {LABELS[found.quantity]},\nlast {WINDOW} training episodes",
+            found.limits,
+        )
+        for found in training_curves(runs, notes)
+    }
 
 
 def _file_name(label: str) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from eval.pages.report import write_report
 from eval.study import StudyRuns, open_study
 from eval.study_comparison import StudyComparison, compare_runs
 from eval.study_tables import notes_lines, study_table
 
 
 def report_study(folder: Path, console: Console, episodes: int = 100) -> None:
-    """Compares a study and prints its tables, if all of it is trained.
+    """Compares a study, prints its tables and writes its report, if all of it is trained.
 
     Args:
         folder: Folder of the study.
@@ -31,6 +32,8 @@ def report_study(folder: Path, console: Console, episodes: int = 100) -> None:
         console.print(*notes_lines(runs.notes), sep="\n")
         return
     console.print(study_table(compare_aloud(runs, episodes, {}, console)))
+    path = write_report(runs)
+    console.print(f"report {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def compare_aloud(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -78,7 +78,9 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
         rollouts.load(phase_ends(run).snapshots[index])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            video = _encode(_film(run, index, rollouts), rollouts.frames_per_second)
+            video = encode(
+                _film(run, index, rollouts), (WIDTH, HEIGHT + BAR), rollouts.frames_per_second
+            )
             write_atomically(path, video)
         except OSError as error:
             # ffmpeg's own complaints are pages long.
@@ -107,33 +109,68 @@ def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:
 def _captioned(
     picture: Frame, run: RunDirectory, phase: Phase, number: int, progress: EpisodeProgress
 ) -> Frame:
-    canvas = Image.new("RGB", (WIDTH, HEIGHT + BAR), _BAR_COLOUR)
+    return captioned(
+        picture,
+        f"phase {phase.index}, rate {phase.learning_rate:.3g}",
+        f"{run.config.env}, {run.config.algo}",
+        progress,
+        f"episode {number}, return {progress.episode_return:.2f}",
+    )
+
+
+def captioned(
+    picture: Frame, title: str, subtitle: str, progress: EpisodeProgress, below: str
+) -> Frame:
+    """Writes above a picture whose it is, and how far the episode has got or how it ended.
+
+    Args:
+        picture: Shape (height, width, 3).
+        title: On the left.
+        subtitle: Below it.
+        progress: The episode; its step or outcome stands on the right.
+        below: Below that.
+
+    Returns:
+        The picture below a bar, of shape (height + BAR, width, 3).
+    """
+    height, width, _ = picture.shape
+    canvas = Image.new("RGB", (width, height + BAR), _BAR_COLOUR)
     canvas.paste(Image.fromarray(picture), (0, BAR))
     draw = ImageDraw.Draw(canvas)
-    large, small = ImageFont.load_default(20), ImageFont.load_default(15)
-    draw.text((14, 8), f"phase {phase.index}, rate {phase.learning_rate:.3g}", _TEXT, large)
-    draw.text((14, 37), f"{run.config.env}, {run.config.algo}", _FADED, small)
+    small_picture = width < WIDTH // 2 + 1
+    large, small = (
+        ImageFont.load_default(size) for size in ((15, 12) if small_picture else (20, 15))
+    )
+    draw.text((14, 8), title, _TEXT, large)
+    draw.text((14, 37), subtitle, _FADED, small)
     if progress.over:
         words, colour = ("success", _SUCCESS) if progress.success else ("no success", _FAILURE)
     else:
         words, colour = f"step {progress.length}", _TEXT
-    draw.text((WIDTH - 14, 8), words, colour, large, anchor="ra")
-    draw.text(
-        (WIDTH - 14, 37),
-        f"episode {number}, return {progress.episode_return:.2f}",
-        _FADED,
-        small,
-        anchor="ra",
-    )
+    draw.text((width - 14, 8), words, colour, large, anchor="ra")
+    draw.text((width - 14, 37), below, _FADED, small, anchor="ra")
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _encode(frames: Iterator[Frame], frames_per_second: int) -> bytes:
+def encode(frames: Iterable[Frame], size: tuple[int, int], frames_per_second: int) -> bytes:
+    """Encodes frames as H.264; the same frames give the same file.
+
+    Args:
+        frames: Each of shape (height, width, 3).
+        size: Width and height in pixels, both even.
+        frames_per_second: How fast they play.
+
+    Returns:
+        The content of an MP4 file.
+
+    Raises:
+        OSError: If ffmpeg fails.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         writer = write_frames(
             str(path),
-            (WIDTH, HEIGHT + BAR),
+            size,
             fps=frames_per_second,
             codec="libx264",
             pix_fmt_out="yuv420p",

@@ -7,6 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
@@ -47,6 +48,16 @@ def parse_arguments(
         if stop.code:
             print(f"{prog}: {_one_line(complaint.getvalue())}", file=sys.stderr)  # noqa: T201
         raise
+
+
+def called_as(script: str, otherwise: str) -> str:
+    """How the user called the program, which help, completions and complaints repeat.
+
+    Args:
+        script: Name of the installed script.
+        otherwise: What to say if that was not it.
+    """
+    return script if Path(sys.argv[0]).stem == script else otherwise
 
 
 def _one_line(explanation: str) -> str:

@@ -50,6 +50,37 @@ def locked(run: RunDirectory) -> Iterator[None]:
         _HOLDING.release()
 
 
+def is_locked(run: RunDirectory) -> bool:
+    """Whether a process trains a run at this moment.
+
+    It looks and does not touch: only where the noted holder is alive on this machine is the lock
+    itself tried, for no longer than a system call.
+
+    Args:
+        run: The run.
+    """
+    path = run.path / "lock"
+    words = _lock_words(path)
+    if len(words) != 2 or not words[1].isdecimal():
+        return False
+    if words[0] != socket.gethostname():
+        return not _is_of_a_dead_machine(path)
+    try:
+        os.kill(int(words[1]), 0)
+    except PermissionError:
+        pass
+    except (OSError, OverflowError):
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def _locked_file(run: RunDirectory) -> Iterator[None]:
     path = run.path / "lock"

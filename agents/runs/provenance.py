@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,8 @@ _PACKAGES = (
     *("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch"),
     "staircase-lab",
 )
+_FORK = "pybullet-arm64"
+"""Has the module of pybullet for Pythons for which that has no wheels."""
 
 
 def installed_versions() -> dict[str, str]:
@@ -25,6 +28,9 @@ def installed_versions() -> dict[str, str]:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = "unknown"
+    if versions["pybullet"] == "unknown":
+        with suppress(PackageNotFoundError):
+            versions["pybullet"] = f"{version(_FORK)} ({_FORK})"
     return versions
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_TAIL_BYTES = 4096
+
 
 class Table:
     """A CSV file that only grows and can mark its current end.
@@ -65,6 +67,25 @@ class Table:
     def close(self) -> None:
         """Writes what is buffered and closes the file."""
         self._file.close()
+
+
+def last_row(path: Path) -> dict[str, str]:
+    """The last whole row of a table, which may be growing at this moment.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its cells by column; empty if there is no row or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = stream.readline().decode(errors="replace").strip().split(",")
+            stream.seek(max(stream.tell(), path.stat().st_size - _TAIL_BYTES))
+            lines = stream.read().decode(errors="replace").split("\n")[:-1]
+    except OSError:
+        return {}
+    return dict(zip(header, lines[-1].split(","), strict=False)) if lines else {}
 
 
 def matches_mark(path: Path, mark: Mapping[str, Any]) -> bool:

@@ -11,11 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 from agents.runs.directory import RunDirectory
+from agents.runs.tables import last_row
 from agents.studies.plan import Plan
 from agents.studies.tree import Segment
 from agents.training.workers import Outcome
-
-_TAIL_BYTES = 4096
 
 
 class StudyProgress:
@@ -91,16 +90,6 @@ class StudyProgress:
 
 def _newest(path: Path, start: int) -> tuple[int, str]:
     """Reads the step and the success rate in the last whole row of a run's metrics."""
-    file = RunDirectory.open(path).metrics_path
-    try:
-        with file.open("rb") as stream:
-            header = stream.readline().decode().strip().split(",")
-            stream.seek(max(stream.tell(), file.stat().st_size - _TAIL_BYTES))
-            lines = stream.read().decode(errors="replace").split("\n")[:-1]
-    except OSError:
-        return start, "-"
-    if not lines:
-        return start, "-"
-    values = dict(zip(header, lines[-1].split(","), strict=False))
+    values = last_row(RunDirectory.open(path).metrics_path)
     step, success = values.get("step", ""), values.get("success_rate", "")
     return (int(step) if step.isdecimal() else start), (f"{float(success):.0%}" if success else "-")

@@ -12,7 +12,8 @@ from agents.studies.study import Study
 from eval.crossed import crossed_interval
 from eval.rate_sensitivity import hyperparameter_sensitivity
 from eval.study_comparison import summarise_study
-from eval.study_plot import evaluation_figures, learning_curve_over_seeds
+from eval.study_curves import learning_curve_over_seeds
+from eval.study_plot import evaluation_figures
 from eval.study_tables import ROWS, initial_rates_table, study_table
 from tests.eval.small_studies import BASE, made_outcomes
 from tests.eval.test_eval_command import ask_all

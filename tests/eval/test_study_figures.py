@@ -8,9 +8,9 @@ from eval.figure import rendered
 from eval.noise_floor import noise_floor
 from eval.profiles import performance_profile
 from eval.rate_sensitivity import rate_sensitivity
+from eval.study_curves import Curve
 from eval.study_effects import DecayOverSeeds
 from eval.study_figures import (
-    Curve,
     curves_figure,
     forest_figure,
     profiles_figure,

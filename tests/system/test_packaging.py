@@ -46,6 +46,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"agents", "envs", "eval", "schedules", "train.py"}
     assert {f"agents/presets/{algo}.yaml" for algo in ALGORITHMS} <= set(names)
+    pages = {"page.css", "page.html.jinja", "page.js", "plotly-basic.min.js"}
+    assert {f"eval/pages/{name}" for name in pages} <= set(names)
     assert {f"{package}/py.typed" for package in tops - {"train.py"}} <= set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
@@ -67,6 +69,33 @@ def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> 
         check=True,
     )
     assert done.stdout == "sac\n"
+
+
+def test_the_scripts_work_beside_folders_of_the_same_names(wheel: Path, tmp_path: Path) -> None:
+    site, here = tmp_path / "site", tmp_path / "here"
+    command = ["pip", "install", "--no-deps", "-q", "--target", site, wheel]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    for name in ("agents", "envs", "eval", "schedules"):
+        (here / name).mkdir(parents=True)
+        (here / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    for script, words, answer in (
+        ("staircase-train", ["--help"], "--initial-learning-rate"),
+        ("staircase-eval", ["list", "."], "no such run or study"),
+        (
+            "staircase-eval",
+            ["--tyro-print-completion", "bash"],
+            "complete -F _tyro_staircase_eval staircase-eval",
+        ),
+    ):
+        done = subprocess.run(
+            [sys.executable, site / "bin" / script, *words],
+            cwd=here,
+            env={"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert answer in done.stdout
 
 
 def test_without_panda_gym_its_benchmarks_say_how_to_install_it() -> None:
