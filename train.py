@@ -114,7 +114,7 @@ def choose_run(arguments: TrainArguments) -> RunDirectory:
 
 
 def train(run: RunDirectory, console: Console) -> None:
-    """Trains a run to its end, with the held branches that belong to it beside it."""
+    """Trains a run to its end, together with its held branches."""
     from agents.training.branches import HeldBranches
     from agents.training.loop import train_run
 
@@ -132,12 +132,21 @@ def train(run: RunDirectory, console: Console) -> None:
 
 def report(run: RunDirectory, console: Console, episodes: int, *, video: bool) -> None:
     """Compares the phases of a trained run and shows where everything is."""
-    from eval import compare_phases, comparison_table, plot_run, record_video, write_report
+    from eval import (
+        compare_phases,
+        comparison_table,
+        phase_warning,
+        plot_run,
+        record_video,
+        write_report,
+    )
 
     if not run.effective_phases:
         console.print(f"run    {run.path}: no update came, so there is no agent to compare")
         return
     console.print(comparison_table(compare_phases(run, episodes)))
+    if (warning := phase_warning(run)) is not None:
+        console.print(warning)
     console.print(f"run    {run.path}")
     for path in plot_run(run):
         console.print(f"plot   {path}")

@@ -35,7 +35,7 @@ class Algorithm:
         return loaded
 
     def value(self, name: str, hyperparameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any kind
-        """What a hyperparameter is where it may be left out.
+        """Returns the value of a hyperparameter, given or default.
 
         Args:
             name: A keyword argument of the SB3 class.
@@ -50,7 +50,10 @@ class Algorithm:
 
 _SOFT = ("actor_loss", "critic_loss", "ent_coef", "ent_coef_loss")
 _DETERMINISTIC = ("actor_loss", "critic_loss")
-_PPO = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "explained_variance")
+_PPO = (
+    *("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction"),
+    "explained_variance",
+)
 _A2C = ("policy_loss", "value_loss", "entropy_loss", "explained_variance")
 _TRPO = ("policy_objective", "value_loss", "kl_divergence_loss", "explained_variance")
 

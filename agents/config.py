@@ -38,44 +38,44 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run is: with the package versions, it fixes every bit of the outcome.
+    """Everything that determines a run; with the package versions, it fixes every bit.
 
     Attributes:
         env: Task name, a key of `envs.TASKS`.
         algo: Algorithm name, a key of `agents.ALGORITHMS`.
         total_timesteps: Environment timesteps to train for, summed over parallel environments.
         schedule: Learning rate as a function of the step; every optimizer follows it.
-        seed: Seed of the weights, the exploration and the first training environment; the others
-            have those after it. All are below `FIRST_EVALUATION_SEED`.
+        seed: Seed of the weights, the exploration and the first training environment; the other
+            environments use the seeds after it. All are below `FIRST_EVALUATION_SEED`.
         n_envs: Parallel training environments.
         vec_env: `"dummy"` steps them in turn, `"subproc"` in one process each.
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
-        robot: Robot that does it, a key of `envs.ROBOTS`.
+        robot: Robot, a key of `envs.ROBOTS`.
         control: `"ee"` moves the end effector, `"joints"` the arm's joints.
-        observation: `"state"` is numbers, `"pixels"` a picture and what the robot knows of itself,
-            `"both"` all of that.
-        env_kwargs: What the task sets or draws in every episode, such as `object_mass`: a number or
-            a pair each, by the names that `docs/environments.md` lists.
-        training_env_kwargs: Laid over `env_kwargs` in training, and left out of evaluation: what
-            makes a task easier to learn and is no part of it.
+        observation: `"state"` for numbers, `"pixels"` for a picture and the robot's own state,
+            `"both"` for all of these.
+        env_kwargs: What the task fixes or draws in every episode, such as `object_mass`, by the
+            names in `docs/environments.md`; each value is a number or a pair.
+        training_env_kwargs: Overrides `env_kwargs` in training only, for what makes a task easier
+            to learn but is not part of it.
         device: Torch device of the networks; only `"cpu"` is promised to be bit-exact.
-        snapshot_every: Steps between periodic snapshots; boundaries and the end have theirs anyway.
-        keep_snapshots_every: Steps between snapshots that are kept, to fork from; `None` keeps
-            those at boundaries and at the end, and the newest two.
+        snapshot_every: Steps between periodic snapshots; boundaries and the end always have one.
+        keep_snapshots_every: Steps between additional snapshots that are kept for forks; `None`
+            for none.
         hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, `activation_fn`
             and `optimizer_class` are names such as `"relu"` and `"adamw"`.
         her: Keyword arguments of `agents.learners.hindsight.EpisodicHerReplayBuffer`; `None` trains
             without it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
-        observers: Classes that watch the training, each as `module:Class`; they change nothing of
-            the outcome.
-        learner: Which code computes the updates: `"auto"` takes this project's where it gives
-            SB3's bits, `"sb3"` takes SB3's. It is no part of what a run is: configs are equal
-            whatever it says.
+        observers: Classes that watch the training, each as `module:Class`; they do not affect the
+            outcome.
+        learner: Which code computes the updates: `"auto"` uses this project's where it gives SB3's
+            bits, `"sb3"` uses SB3's. It does not change the run, so comparisons of configs ignore
+            it.
 
-    All of it is plain data: tuples, NumPy's arrays and numbers, and the classes of torch that have
-    a name here may be given, and become lists, numbers and names.
+    All values are plain data. Tuples, NumPy arrays and numbers, and torch classes that have a name
+    here are converted to lists, numbers and names.
 
     Raises:
         ConfigError: If a value is out of range or the parts cannot work together.
@@ -152,7 +152,7 @@ class RunConfig:
         self._check_training()
 
     def _make_plain(self) -> None:
-        """Makes every field but the schedule equal to what is read from its JSON."""
+        """Converts every field but the schedule to what reading its JSON would give."""
         for name in (f.name for f in dataclasses.fields(self) if f.name != "schedule"):
             value = getattr(self, name)
             if name == "hyperparameters":
@@ -189,7 +189,7 @@ class RunConfig:
             raise ConfigError(str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as JSON data, which `from_dict` turns back into an equal config."""
+        """Returns the config as JSON data, which `from_dict` turns back into an equal config."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["schedule"] = self.schedule.to_dict()
         return data
@@ -230,7 +230,7 @@ def read_schedule(data: object) -> Schedule:
         The schedule.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If it does not describe a schedule.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(
@@ -244,7 +244,7 @@ def read_schedule(data: object) -> Schedule:
 
 
 def _with_names(hyperparameters: object) -> object:
-    """Puts names in the place of classes of torch."""
+    """Replaces torch classes by their names."""
     if not isinstance(hyperparameters, Mapping):
         return hyperparameters
     policy_kwargs = hyperparameters.get("policy_kwargs")
@@ -258,7 +258,7 @@ def _with_names(hyperparameters: object) -> object:
         value = named.get(key, "")
         if isinstance(value, str):
             continue
-        # Told by where it is from, because importing torch takes seconds.
+        # Recognised by name and module, because importing torch takes seconds.
         names = {title: name for name, title in classes.items()}
         name = names.get(getattr(value, "__name__", ""))
         if name is None or not value.__module__.startswith(home):

@@ -1,6 +1,6 @@
-"""What values the keys of `hyperparameters`, `her`, `action_noise` and `normalize` may have.
+"""Valid values for the keys of `hyperparameters`, `her`, `action_noise` and `normalize`.
 
-SB3 tries few of them itself, and some only when they are used. What is not listed here is left to
+SB3 checks few of them itself, and some only when they are used. What is not listed here is left to
 SB3 and to the trial that precedes every run (`agents.learners.trial`).
 """
 
@@ -46,7 +46,7 @@ RESERVED = {
 
 @dataclass(frozen=True)
 class _Domain:
-    """What a key takes: in words, and as a test of a plain value."""
+    """The valid values of a key, in words and as a test of a plain value."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -56,7 +56,7 @@ class _Domain:
 
 
 def _real(x: object) -> bool:
-    """Whether it is a number, and no integer that is too large for a float."""
+    """Tells whether a value is a number that fits a float."""
     return type(x) in (int, float) and abs(x) <= sys.float_info.max  # type: ignore[arg-type]
 
 
@@ -88,7 +88,7 @@ def _name(names: Collection[str]) -> _Domain:
 
 
 def _automatic(x: object) -> bool:
-    """Whether SB3 reads it as an entropy coefficient that is learned."""
+    """Tells whether SB3 reads a value as a learned entropy coefficient."""
     if not isinstance(x, str):
         return False
     word, _, start = x.partition("_")
@@ -243,7 +243,7 @@ def check_hyperparameters(values: Mapping[str, Any], *, off_policy: bool) -> Non
         off_policy: Whether the algorithm learns from a replay buffer.
 
     Raises:
-        ValueError: If a value is none that its key takes, or would be ignored.
+        ValueError: If a value is invalid for its key, or would be ignored.
     """
     for name in values:
         if name in RESERVED:
@@ -267,7 +267,7 @@ def check_hindsight_arguments(values: Mapping[str, Any]) -> None:
         values: What the config key `her` holds, plain data.
 
     Raises:
-        ValueError: If a key is unknown or a value is none that its key takes.
+        ValueError: If a key is unknown or a value is invalid for its key.
     """
     _check("her", values, _HER, closed=True)
 
@@ -279,7 +279,7 @@ def check_action_noise(values: Mapping[str, Any]) -> None:
         values: What the config key `action_noise` holds, plain data.
 
     Raises:
-        ValueError: If a key is unknown or missing, or a value is none that its key takes.
+        ValueError: If a key is unknown or missing, or a value is invalid for its key.
     """
     _check("action_noise", values, _ACTION_NOISE, closed=True)
     for key in _ACTION_NOISE:
@@ -294,7 +294,7 @@ def check_normalize(values: Mapping[str, Any]) -> None:
         values: What the config key `normalize` holds, plain data.
 
     Raises:
-        ValueError: If a key is unknown, a value is none that its key takes, or would be ignored.
+        ValueError: If a key is unknown, a value is invalid for its key, or would be ignored.
     """
     _check("normalize", values, _NORMALIZE, closed=True)
     if values.get("norm_obs_keys") is not None and not values.get("norm_obs", True):
@@ -315,7 +315,7 @@ def _check(
 def _check_effect(
     values: Mapping[str, Any], policy_kwargs: Mapping[str, Any], *, off_policy: bool
 ) -> None:
-    """Refuses what SB3 would take and then not use, or use up."""
+    """Refuses values that SB3 would accept and then ignore, or that would break the training."""
     for_exploration = ("clip_mean", "log_std_init") if off_policy else ("full_std",)
     given = [f"policy_kwargs.{k}" for k in (*for_exploration, "use_expln") if k in policy_kwargs]
     given += ["use_sde_at_warmup"] * bool(values.get("use_sde_at_warmup"))

@@ -1,8 +1,8 @@
 """Text to data: JSON as JSON, and YAML by the rules of YAML 1.2.
 
-PyYAML reads YAML 1.1, where `5e-3` and `1e-05` are text, `1:30` is ninety and `010` is eight. Here
-they are what they seem: a run's `run.json` means the same whether it is read as JSON or, copied
-into a config, as YAML.
+PyYAML reads YAML 1.1, where `5e-3` and `1e-05` are text, `1:30` is ninety and `010` is eight. This
+module reads them as they look, so a run's `run.json` means the same as JSON and, copied into a
+config, as YAML.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain data: what JSON can hold, so that a config that is read again is equal to itself."""
+"""Plain data, which JSON can hold, so that a config survives a round trip unchanged."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _DEEPEST = 20
 
 
 def plain(path: str, value: object, depth: int = 0) -> Any:  # noqa: ANN401 - the caller knows the kind
-    """Takes a value down to plain data: tuples and arrays to lists, NumPy's numbers to Python's.
+    """Converts a value to plain data: tuples and arrays to lists, NumPy numbers to Python's.
 
     Args:
-        path: Where the value is in the config, for the message: keys with dots between.
-        value: Text, a number, true, false, `None`, or lists and mappings of such.
-        depth: How deep the value is nested already.
+        path: Place of the value in the config, for the message: keys separated by dots.
+        value: Text, a number, true, false, `None`, or lists and mappings of these.
+        depth: How deeply the value is already nested.
 
     Returns:
-        The value in a copy of its own.
+        A converted copy.
 
     Raises:
         ValueError: If it holds anything else, or a number that is not finite.
@@ -60,7 +60,7 @@ def plain(path: str, value: object, depth: int = 0) -> Any:  # noqa: ANN401 - th
 
 
 def shown(value: object) -> str:
-    """A value in one line of a message.
+    """Shortens a value to one line for a message.
 
     Args:
         value: Anything.

@@ -1,4 +1,4 @@
-"""How near the tasks are to panda-gym's, so that agents carry over.
+"""How close the tasks are to panda-gym's, so that agents transfer between the two.
 
     python -m benchmarks.cross_play [--episodes 100]
 
@@ -36,7 +36,7 @@ def play(env: gym.Env[Any, Any], seed: int, policy: Policy) -> tuple[NDArray[Any
 
 
 def random_deviations(control: str, episodes: int, hold: int) -> list[NDArray[Any]]:
-    """How far apart the same random actions lead, step by step, while both episodes last."""
+    """How far the same random actions diverge, step by step, while both episodes last."""
     ours, peer = (peers.make(side, "reach", control) for side in peers.SIDES)
     generator = np.random.default_rng(0)
     deviations: list[NDArray[Any]] = []

@@ -3,10 +3,10 @@
     python -m benchmarks.env_speed [--rounds 9] [--steps 600] [--tasks reach push] [--robot iiwa]
 
 Prints the table in docs/physics.md; takes about three minutes. Both sides get the same random
-actions through `gymnasium.make`; resets are included in the rates. Seconds are those of the
-processor, which other processes disturb less. The share of a step outside PyBullet's
-`stepSimulation`, without resets, is measured in rounds of their own, by the wall clock around it:
-asking for processor time takes as long as some of the calls. Panda-gym's robot is always its Panda.
+actions through `gymnasium.make`; resets are included in the rates. Seconds are processor time,
+which other processes disturb less. The share of a step outside PyBullet's `stepSimulation`, without
+resets, is measured in separate rounds by the wall clock, because asking for processor time takes as
+long as some of the calls. Panda-gym's robot is always its Panda.
 """
 
 from __future__ import annotations

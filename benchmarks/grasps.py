@@ -3,9 +3,9 @@
     python -m benchmarks.grasps [--tries 15] [--robots panda iiwa]
 
 Prints the tables in docs/physics.md; takes five minutes. Sizes and masses go beyond what
-PickAndPlace takes, to show why it does not take them. Episodes begin with the cube in the hand,
-which closes for 50 control periods: still, or going as far as it can in one direction for four
-periods and in the other for four.
+PickAndPlace accepts, to show why it does not accept them. Episodes begin with the cube in the hand,
+which closes for 50 control periods. Meanwhile it stays still, or moves at full speed for four
+periods in one direction and for four in the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AXES = {"still": None, "shaken along x": 0, "shaken along y": 1, "shaken along z
 
 
 def is_held(env: gym.Env[Any, Any], seed: int, axis: int | None = None) -> bool:
-    """Whether a hand that begins with a cube in it has it in the end.
+    """Whether a hand that begins with a cube still holds it at the end.
 
     Args:
         env: PickAndPlace, made with `grasped=1` and `control="ee"`.
@@ -36,8 +36,8 @@ def is_held(env: gym.Env[Any, Any], seed: int, axis: int | None = None) -> bool:
         axis: Along which the hand is shaken: 0, 1 or 2; None leaves it still.
 
     Returns:
-        Whether the cube is near the hand and between the fingers, which it keeps apart. Off their
-        middle it may be: fingers are not coupled, in panda-gym neither.
+        Whether the cube is near the hand and keeps the fingers apart. It may be off their middle,
+        because fingers are not coupled, neither here nor in panda-gym.
     """
     env.reset(seed=seed)
     for step in range(50):

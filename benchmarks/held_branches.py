@@ -1,4 +1,4 @@
-"""What a study of all decays costs with forked held branches, against whole runs from scratch.
+"""The cost of studying all decays with forked held branches, compared with runs from scratch.
 
 The study is the default Reach staircase and, at each boundary, the run that holds the rate for one
 phase more. Forked, a branch trains that phase alone; from scratch it trains all the way there. The

@@ -1,4 +1,4 @@
-"""Hindsight replay as SB3 has it and ours, side by side on one task.
+"""SB3's hindsight replay and ours, side by side on one task.
 
     python -m benchmarks.hindsight push [--steps 96000] [--every 32000] [--seed 0]
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.kinematics [--episodes 60]
 
-Prints the table in docs/physics.md; takes two minutes. The time of a call is that of one alone and
-warm. How far the hand is sent is beside what PyBullet's defaults, which panda-gym uses, say for the
-same action from the same pose. The deviation is the hand's from panda-gym's, where both
-play the same random actions without looking.
+Prints the table in docs/physics.md; takes two minutes. The time is that of a single warm call. How
+far the hand is sent is relative to PyBullet's defaults, which panda-gym uses, for the same action
+from the same pose. The deviation is that of the hand from panda-gym's when both play the same
+random actions in open loop.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ TASKS = tuple(task for task in envs.TASKS if peer_id(task) in gym.registry)
 
 
 class Trainable(gym.Wrapper[Any, Any, Any, Any]):
-    """Panda-gym's environment with what our training asks of one.
+    """Panda-gym's environment, with the methods that our training needs.
 
     Args:
         env: The environment.

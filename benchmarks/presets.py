@@ -1,4 +1,4 @@
-"""What the presets come to: the tables of training in docs/training.md.
+"""The results of the presets: the tables in docs/training.md.
 
     python -m benchmarks.presets [--tasks push slide] [--algos sac] [--seeds 0 1 2]
 

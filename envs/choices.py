@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 def unknown_choice(kind: str, given: object, choices: Iterable[str | None]) -> str:
-    """Words the refusal of a name that is not among the choices.
+    """Describes why a name is not among the choices.
 
     Args:
         kind: What the name stands for, such as `"env"`.
@@ -23,7 +23,7 @@ def unknown_choice(kind: str, given: object, choices: Iterable[str | None]) -> s
 
 
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
-    """Refuse a value that is none of the choices.
+    """Refuses a value that is not one of the choices.
 
     Args:
         name: Of the argument.
@@ -31,7 +31,7 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
         choices: Its valid values.
 
     Raises:
-        ValueError: `value` is none of them.
+        ValueError: If `value` is none of them.
     """
     choices = tuple(choices)
     # What is no name, such as an array, need not be comparable with one.
@@ -40,7 +40,7 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
 
 
 def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) -> None:
-    """Refuse keyword arguments that their owner does not take.
+    """Refuses keyword arguments that their owner does not take.
 
     Args:
         owner: Who takes them, for the message.
@@ -48,7 +48,8 @@ def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) ->
         keywords: Those that it takes.
 
     Raises:
-        TypeError: A keyword is none of them, in words that those look for who can do without it.
+        TypeError: If a keyword is unknown. The wording is that of Python's own error, because
+            callers look for it to retry without the keyword.
     """
     keywords = tuple(keywords)
     for name in given:
@@ -61,6 +62,6 @@ def check_keywords(owner: str, given: Iterable[str], keywords: Iterable[str]) ->
 
 
 def _did_you_mean(given: object, names: Sequence[str]) -> str:
-    """The question for the nearest name; empty if none is near."""
+    """Suggests the nearest name; empty if none is near."""
     nearest = get_close_matches(str(given).lower(), names, n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else ""

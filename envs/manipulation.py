@@ -52,41 +52,40 @@ _NOTHING = np.empty((), _SINGLE)
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     """Goal-conditioned environment: a robot that acts, a task that judges.
 
-    An episode terminates when the goal is reached. Truncating it is the business of gymnasium's
-    `TimeLimit`, which `gymnasium.make` adds.
+    An episode terminates when the goal is reached. Gymnasium's `TimeLimit`, which `gymnasium.make`
+    adds, truncates it.
 
-    `copy` and `pickle` give an environment with a simulation of its own, which continues bit for
-    bit as this one would. It is made with the same arguments and brought to the same state as
-    :meth:`restore` does it. Public attributes, the task's `threshold` and what a subclass adds come
-    along; what else was set on the robot or the task afterwards does not.
+    `copy` and `pickle` create an environment with its own simulation, which continues bit for bit
+    as this one would. It is made with the same arguments and brought to the same state in the way
+    of :meth:`restore`. It includes public attributes, the task's `threshold` and what a subclass
+    adds, but nothing else that was set on the robot or the task later.
 
     Args:
-        robot: The robot; it belongs to this environment alone.
-        task: The task; it belongs to this environment alone.
+        robot: The robot; environments cannot share one.
+        task: The task; environments cannot share one.
         reward: `"sparse"`: 0 when the goal is reached, else -1. `"dense"`: minus the distance.
-        observation: `"state"`: `observation` holds all that robot and task tell. `"pixels"`: it
-            holds only what the robot tells of itself, and there is a picture, `pixels`. `"both"`:
-            it holds all, and there is a picture.
+        observation: `"state"`: `observation` holds the entries of robot and task. `"pixels"`: it
+            holds those of the robot, and there is a picture, `pixels`. `"both"`: it holds all
+            entries, and there is a picture.
         pixels_size: Width and height of `pixels`.
-        pixels_camera: Where `pixels` are seen from; by default the task's.
+        pixels_camera: The camera of `pixels`; by default the task's.
         render_mode: None, or what :meth:`render` returns: `"rgb_array"`, `"depth_array"`,
             `"rgbd_tuple"` or `"segmentation_array"`, without a display, or `"human"` for a window.
         render_width: Of a frame or the window, in pixels.
         render_height: Of a frame or the window, in pixels.
-        camera: Where frames are rendered from; by default the task's, farther back for a tall
-            robot.
-        action_noise: Standard deviation of the noise on what acts, in an action's own unit.
+        camera: The camera of frames; by default the task's, farther back for a tall robot.
+        action_noise: Standard deviation of the noise on actions, in an action's own unit.
         action_latency: Control periods from an action to its effect.
         observation_noise: Standard deviation of the noise on the entries of `observation`, in
-            their own units. Of these three a pair (low, high) is drawn from in every episode.
+            their own units. From a pair (low, high), each of these three is drawn in every episode.
 
     Raises:
-        ValueError: `reward`, `observation` or `render_mode` is unknown, a number of pixels is
+        ValueError: If `reward`, `observation` or `render_mode` is unknown, a number of pixels is
             not whole or not positive, a camera is not one, a noise or the latency is invalid, the
             task needs a gripper and the robot does not open and close one, or robot or task are in
             another environment or lack a size or the threshold.
-        LoadError: A file that the robot or the task loads is missing or cannot be read.
-        RuntimeError: `render_mode="human"` without a display, or the process has as many
+        LoadError: If a file that the robot or the task loads is missing or cannot be read.
+        RuntimeError: If `render_mode="human"` has no display, or the process has as many
             environments as PyBullet allows.
     """
 
@@ -202,15 +201,15 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._made = {*vars(self), "_made"} - before - {"action_space", "observation_space"}
 
     def __copy__(self) -> ManipulationEnv:
-        """Copy deeply: a shallow copy would step the same simulation."""
+        """Copies deeply: a shallow copy would step the same simulation."""
         return copy.deepcopy(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how `copy` and `pickle` make another environment in the same state.
+        """Tells `copy` and `pickle` how to make another environment in the same state.
 
         Raises:
-            RuntimeError: The environment is closed.
-            TypeError: It has a window, or its robot or its task cannot be copied.
+            RuntimeError: If the environment is closed.
+            TypeError: If it has a window, or its robot or its task cannot be copied.
         """
         self._check_open()
         if self.render_mode == "human":
@@ -229,14 +228,14 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "camera": self.camera,
             **self._disturbances,
         }
-        # Generators are made when they are first wanted, and a copy's would be others.
+        # Generators are created on first use, so without this a copy would get different ones.
         _ = self.np_random, self.action_space.np_random
         added = {name: value for name, value in vars(self).items() if name not in self._made}
         state = {"threshold": self.task.threshold, "snapshot": self.snapshot(), "added": added}
         return _make_again, (type(self), *self._unloaded, arguments), state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Bring a copy to the state of the original."""
+        """Brings a copy to the state of the original."""
         self.task.threshold = state["threshold"]
         self.restore(state["snapshot"])
         vars(self).update(state["added"])
@@ -244,21 +243,21 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode.
+        """Starts an episode.
 
         Args:
             seed: Restarts the generator that goals are drawn from; None goes on with it.
-            options: `{"goal": goal}` asks for a goal, which must be one that the task might draw.
-                With the same seed, all else is then as it would be with a goal that is drawn, but
-                for objects that would start at the goal.
+            options: `{"goal": goal}` requests a goal, which must be one that the task could draw.
+                Everything else is what the seed gives with a drawn goal, except that objects do
+                not start at the requested goal.
 
         Returns:
             The first observation, and a dictionary with `is_success`.
 
         Raises:
-            RuntimeError: The environment is closed.
-            ValueError: `options` holds anything else, or the task cannot draw the goal; nothing has
-                changed. Or, in the first episode, robot or task do not give what they say.
+            RuntimeError: If the environment is closed.
+            ValueError: If `options` holds anything else, or the task cannot draw the goal; nothing
+                has changed. Or, in the first episode, robot or task do not give what they say.
         """
         self._check_open()
         goal = self._read_options(options) if options else None
@@ -277,7 +276,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Act for one control period of 0.04 s.
+        """Acts for one control period of 0.04 s.
 
         Args:
             action: One number an entry of the action space; beyond [-1, 1] it is clipped.
@@ -286,10 +285,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Observation, reward, terminated, truncated, and a dictionary with `is_success`.
 
         Raises:
-            RuntimeError: The environment is closed, or no episode is running.
-            ValueError: The action has the wrong shape, is not numeric or is not finite.
+            RuntimeError: If the environment is closed, or no episode is running.
+            ValueError: If the action has the wrong shape, is not numeric or is not finite.
         """
-        # `close` ends the episode; who closes the window does not.
+        # Unlike `close`, closing the window does not end the episode.
         if not self._running or self.render_mode == "human":
             self._check_open()
         if not self._running:
@@ -315,7 +314,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         desired_goal: NDArray[np.floating],
         info: object = None,
     ) -> NDArray[np.float32]:
-        """Reward for having achieved one goal while another was desired.
+        """Computes the reward for achieving one goal while another was desired.
 
         Args:
             achieved_goal: Shape (..., goal_size).
@@ -326,7 +325,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Shape (...).
 
         Raises:
-            ValueError: Goals are not as long as this task's, or not as many as each other.
+            ValueError: If goals are not as long as this task's, or not as many as each other.
         """
         reward, _ = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reward, np.float32)[()]
@@ -337,7 +336,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         desired_goal: NDArray[np.floating],
         info: object = None,
     ) -> NDArray[np.bool_]:
-        """Whether achieving one goal while another was desired ends the episode.
+        """Tells whether achieving one goal while another was desired ends the episode.
 
         Args:
             achieved_goal: Shape (..., goal_size).
@@ -348,13 +347,13 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Shape (...).
 
         Raises:
-            ValueError: Goals are not as long as this task's, or not as many as each other.
+            ValueError: If goals are not as long as this task's, or not as many as each other.
         """
         _, reached = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reached, np.bool_)[()]
 
     def render(self) -> Rendered | None:
-        """Draw the scene, as `render_mode` says.
+        """Draws the scene in the way of `render_mode`.
 
         Returns:
             `"rgb_array"`: a frame of shape (render_height, render_width, 3), 8-bit.
@@ -366,7 +365,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             Else None: a window draws itself.
 
         Raises:
-            RuntimeError: The environment is closed.
+            RuntimeError: If the environment is closed.
         """
         self._check_open()
         if self.render_mode in (None, "human"):
@@ -382,12 +381,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return frame if self.render_mode == "rgb_array" else (frame, picture.depth)
 
     def close(self) -> None:
-        """Free the simulation. Closing twice is allowed."""
+        """Frees the simulation; closing twice is allowed."""
         self._running = False
         self._simulation.close()
 
     def reseed(self, seed: int) -> None:
-        """Draw the next episodes with a new generator; a running episode goes on as it would.
+        """Draws the next episodes from a new generator; a running episode is not affected.
 
         A `reset` with a seed of its own forgets it.
 
@@ -397,16 +396,16 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._next_generator, _ = seeding.np_random(seed)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything :meth:`restore` needs to continue bit for bit, in this or another process.
+        """Captures what :meth:`restore` needs to continue bit for bit, in any process.
 
-        PyBullet's own saved states do not travel between processes, so this holds the state of the
-        generator when the episode began and the actions since, to be simulated again.
+        PyBullet's own saved states cannot be moved between processes, so this holds the state of
+        the generator when the episode began and the actions since, to be simulated again.
 
         Returns:
             Plain data that `json` writes and reads without loss.
 
         Raises:
-            RuntimeError: The environment is closed.
+            RuntimeError: If the environment is closed.
         """
         self._check_open()
         started = bool(self._goal)
@@ -429,10 +428,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         }
 
     def restore(self, data: Mapping[str, Any]) -> Observation | None:
-        """Continue where a snapshot was taken.
+        """Continues where a snapshot was taken.
 
-        Wrappers know nothing of this: `TimeLimit` still counts the steps since its own last reset.
-        The steps of the restored episode are as many as the snapshot has `actions`.
+        Wrappers are not restored: `TimeLimit` still counts the steps since its own last reset. The
+        number of steps in the restored episode is the length of the snapshot's `actions`.
 
         Args:
             data: What :meth:`snapshot` returned, from an environment made with the same arguments;
@@ -442,10 +441,10 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             The observation at the snapshot, or None if that was before the first reset.
 
         Raises:
-            RuntimeError: The environment is closed, or simulating the actions again led elsewhere,
-                as it may with another version of PyBullet or of this code; no episode is running
-                then.
-            ValueError: The snapshot is malformed or of another environment. Nothing has changed.
+            RuntimeError: If the environment is closed, or simulating the actions again led
+                elsewhere, as it may with another version of PyBullet or of this code; no episode is
+                running then.
+            ValueError: If the snapshot is malformed or of another environment. Nothing has changed.
         """
         self._check_open()
         generator, next_generator, actions, goal = self._check_snapshot(data)
@@ -498,7 +497,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._simulation.step()
 
     def _read(self) -> Observation:
-        """The observation with all that robot and task tell, whatever the agent sees of it."""
+        """Reads everything that robot and task observe, whether or not the agent sees it."""
         robot, task = self.robot.observe(), self.task.observe()
         achieved_goal = self.task.achieved_goal()
         self._check_read(robot, task, achieved_goal)
@@ -514,7 +513,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return state
 
     def _seen(self, state: Observation) -> Observation:
-        """The observation as the agent sees it."""
+        """Returns the observation as the agent sees it."""
         if self.observation == "state":
             return state
         if self.observation == "pixels":
@@ -522,19 +521,19 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return {**state, "pixels": self._simulation.sketch(self.pixels_camera, self.pixels_size)}
 
     def _wait(self) -> None:
-        """Let the control period pass, so that the window shows real time."""
+        """Waits for the rest of the control period, so that the window shows real time."""
         now = time.monotonic()
         time.sleep(max(self._due - now, 0.0))
         self._due = max(self._due, now) + CONTROL_PERIOD
 
     def _judge(self, achieved: Goals, desired: Goals) -> tuple[Distances, bool | NDArray[np.bool_]]:
-        """The reward for having achieved goals while others were desired; whether it is those."""
+        """Returns rewards of achieved goals and whether they match the desired ones."""
         distance = self.task.distance(achieved, desired)
         reached = distance < self.task.threshold
         return -distance if self.reward == "dense" else reached - 1.0, reached
 
     def _check_read(self, robot: Vector, task: Vector, achieved_goal: Vector) -> None:
-        """Refuse to go on with a robot or a task that does not give what it says."""
+        """Refuses a robot or a task whose readings do not match what it declares."""
         parts = (
             (self.robot, "observe", "observation_size", robot),
             (self.task, "observe", "observation_size", task),
@@ -577,7 +576,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._read_goal(options["goal"])
 
     def _read_goal(self, given: object) -> list[float]:
-        """A goal that was asked for as the numbers that the task takes, or ValueError."""
+        """Converts a requested goal into the task's numbers, or raises a ValueError."""
         try:
             array = np.asarray(given)
         except ValueError:
@@ -626,7 +625,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 entries = [min(max(entry, -1.0), 1.0) for entry in entries]
                 break
         if array.dtype != _SINGLE:
-            # The same action must act the same in whatever precision it comes.
+            # An action must have the same effect in whatever precision it comes.
             entries = np.array(entries, _SINGLE).tolist()
         return entries
 
@@ -639,7 +638,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     ) -> tuple[
         np.random.Generator, np.random.Generator | None, list[list[float]], list[float] | None
     ]:
-        """The generators, the actions and the goal asked for in a snapshot, or ValueError."""
+        """Reads generators, actions and requested goal of a snapshot, or raises a ValueError."""
         if not isinstance(data, Mapping):
             raise ValueError(f"a snapshot is a mapping, got {type(data).__name__}")
         if data.get("version") != SNAPSHOT_VERSION:
@@ -726,7 +725,7 @@ def _keep_unloaded(robot: Robot, task: Task) -> tuple[Robot, Task] | Exception:
 def _make_again(
     kind: type[ManipulationEnv], robot: Robot, task: Task, arguments: Mapping[str, Any]
 ) -> ManipulationEnv:
-    # A subclass may take other arguments; what it adds comes with the state.
+    # A subclass may take other arguments; what it adds is part of the state.
     env = kind.__new__(kind)
     ManipulationEnv.__init__(env, robot, task, **arguments)
     return env
@@ -739,7 +738,7 @@ def make(
     render_mode: str | None = None,
     **kwargs: Any,  # noqa: ANN401 (those of ManipulationEnv)
 ) -> gym.Env[Observation, NDArray[np.float32]]:
-    """Make an environment from names; every registered id comes here.
+    """Makes an environment from names; every registered id calls this.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.
@@ -753,8 +752,8 @@ def make(
         The environment, for lists of images in gymnasium's `RenderCollection`.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: A name is unknown, a value invalid, or the robot cannot do the task.
+        TypeError: If a keyword is unknown.
+        ValueError: If a name is unknown, a value invalid, or the robot cannot do the task.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     check_choice("robot", robot, tuple(ROBOTS))
@@ -778,7 +777,7 @@ def make(
 
 
 def _read_camera(name: str, given: Camera | Mapping[str, Any] | None, default: Camera) -> Camera:
-    # A spec that was written as JSON has a mapping in the camera's place.
+    # A spec read from JSON has a mapping instead of a camera.
     if given is None or isinstance(given, Camera):
         return given or default
     try:
@@ -794,15 +793,15 @@ _ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]
 
 
 def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
-    """Check what :func:`make` takes beside choices and rendering, without making anything.
+    """Checks the randomisation arguments of :func:`make` without making anything.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.
         ranges: Keywords of the task's `quantities` and of `DISTURBANCES`.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: The task is unknown, or a value invalid.
+        TypeError: If a keyword is unknown.
+        ValueError: If the task is unknown, or a value invalid.
     """
     check_choice("task", task, tuple(TASK_TYPES))
     task_type = TASK_TYPES[task]

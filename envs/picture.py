@@ -18,9 +18,9 @@ _ZENITH = (206.0, 219.0, 234.0)
 _HORIZON = (240.0, 244.0, 248.0)
 
 
-# How much less of its light comes from where there is a shadow.
+# How much darker a shadow is.
 _SHADE = 0.2
-# How far behind what the light sees a surface begins to be in shadow, in metres.
+# How far behind what the light reaches a surface begins to be in shadow, in metres.
 _SHADOW_OFFSET = 0.004
 
 
@@ -35,7 +35,7 @@ class Camera:
         pitch: Angle above the horizon, in degrees; negative looks down.
 
     Raises:
-        ValueError: A field is not what it should be, or the distance is not positive.
+        ValueError: If a field is not what it should be, or the distance is not positive.
     """
 
     target: tuple[float, float, float] = (-0.3, 0.0, 0.44)
@@ -71,7 +71,7 @@ class Segment(IntEnum):
 
 @dataclass(frozen=True)
 class Marker:
-    """Something that is only seen: it is no body, and shines faintly through bodies.
+    """Something that is only visible: it is not a body, and shows faintly through bodies.
 
     Attributes:
         size: The radius of a sphere, or half the sides of a box, in metres.
@@ -91,7 +91,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Light:
-    """What a light sees; the rest is in its shadow.
+    """What a light reaches; the rest is in its shadow.
 
     Attributes:
         view: PyBullet's view matrix, transposed, shape (4, 4).
@@ -129,7 +129,7 @@ class Picture:
     light: Light | None = None
 
     def frame(self) -> NDArray[np.uint8]:
-        """The picture as one to look at, with shadows, a sky and the markers.
+        """Returns the picture as a frame, with shadows, a sky and the markers.
 
         Returns:
             Colours of shape (height, width, 3).
@@ -138,7 +138,7 @@ class Picture:
         distance = self.depth[..., None]
         if self.light is not None:
             _draw_shadows(scene, self.depth, self.view, self.light)
-        # The ground ends somewhere: let it fade into the sky behind the table.
+        # The ground ends somewhere, so it fades into the sky behind the table.
         fading = min(1.25 * self.camera_distance, 0.9)
         haze = np.clip((distance - 1.25 * self.camera_distance) / fading, 0.0, 1.0)
         sky = np.linspace(_ZENITH, _HORIZON, len(scene), dtype=np.float32)[:, None, :]
@@ -149,7 +149,7 @@ class Picture:
 
 
 def _focal(size: int, field_of_view: float) -> float:
-    """Pixels that something takes which is as large as it is far away."""
+    """Returns the focal length in pixels: the size of something as large as it is far away."""
     return float(0.5 * size / np.tan(0.5 * np.radians(field_of_view)))
 
 
@@ -159,10 +159,10 @@ def _draw_shadows(
     view: NDArray[np.float64],
     light: Light,
 ) -> None:
-    """Darken what the light does not see.
+    """Darkens what the light does not reach.
 
-    PyBullet's own shadows are three times as coarse, as it draws them from what a camera's angle
-    takes in 8 m away, and have no soft edges.
+    PyBullet's own shadows have no soft edges and are three times as coarse, because they cover the
+    whole view of a camera 8 m away.
 
     Args:
         frame: Shape (height, width, 3), changed in place.
@@ -194,7 +194,7 @@ def _draw_shadows(
     x, y, behind = x[inside], y[inside], -away[inside] - np.float32(_SHADOW_OFFSET)
     left, top = x.astype(np.int32), y.astype(np.int32)
     x, y = x - left, y - top
-    # The farthest of what it sees around a place: else a slope would be in its own shadow.
+    # The farthest depth around a place: otherwise a slope would be in its own shadow.
     seen = light.depth
     seen = np.maximum(np.maximum(seen[:, :-2], seen[:, 1:-1]), seen[:, 2:])
     seen = np.maximum(np.maximum(seen[:-2], seen[1:-1]), seen[2:]).ravel()
@@ -211,9 +211,9 @@ def _draw_marker(
     view: NDArray[np.float64],
     marker: Marker,
 ) -> None:
-    """Cast a ray through every pixel near a marker and tint the frame where it hits.
+    """Casts a ray through every pixel near a marker and tints the frame where it hits.
 
-    The software renderer knows no translucency, and as a body the marker would cast a shadow.
+    The software renderer has no translucency, and a marker that is a body would cast a shadow.
 
     Args:
         frame: Shape (height, width, 3), changed in place.
@@ -240,7 +240,7 @@ def _draw_marker(
 def _surroundings(
     view: NDArray[np.float64], marker: Marker, height: int, width: int, focal: float
 ) -> tuple[slice, slice]:
-    """Rows and columns outside which no ray hits a marker."""
+    """Returns the rows and columns that contain every ray that hits a marker."""
     x, y, z = (np.array((*marker.position, 1.0)) @ view)[:3]
     radius = float(np.linalg.norm(marker.size))
     if -z <= radius:

@@ -1,4 +1,4 @@
-"""What an episode draws anew, and the noise and the delay between an agent and its robot."""
+"""The quantities that an episode draws, and noise and delay between an agent and its robot."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from envs.choices import check_keywords
 
 Range: TypeAlias = float | Sequence[float]
-"""As a user writes it: a number, or a pair (low, high) that is drawn from in every episode."""
+"""As a user writes it: a number, or a pair (low, high) to draw from in every episode."""
 
 Interval: TypeAlias = tuple[float, float]
-"""Lowest and highest value; the same twice for a value that is fixed."""
+"""Lowest and highest value; they are equal for a fixed value."""
 
 DrawnT = TypeVar("DrawnT")
 GoalT = TypeVar("GoalT")
@@ -31,13 +31,13 @@ _LEAST_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that a keyword argument of an environment sets.
+    """A quantity that a keyword argument of an environment sets.
 
     Attributes:
-        default: Where it lies if the keyword is not given.
-        valid: Where it may lie.
-        unit: As messages write it.
-        whole: Whether only whole numbers will do.
+        default: Its range if the keyword is not given.
+        valid: The range that it may not leave.
+        unit: Its unit, for messages.
+        whole: Whether it must be an integer.
     """
 
     default: Interval
@@ -46,7 +46,7 @@ class Quantity:
     whole: bool = False
 
     def read(self, name: str, given: object) -> Interval:
-        """Check a value and bring it into one form.
+        """Checks a value and returns it as an interval.
 
         Args:
             name: The keyword.
@@ -56,7 +56,8 @@ class Quantity:
             The lowest and the highest value.
 
         Raises:
-            ValueError: `given` is neither, is not finite, is out of bounds or its ends are swapped.
+            ValueError: If `given` is neither, is not finite, is out of bounds or its ends are
+                swapped.
         """
         ends = (given, given) if isinstance(given, Real) else given
         kind = Integral if self.whole else Real
@@ -67,7 +68,7 @@ class Quantity:
         ):
             # An integer can be too large for a float.
             with contextlib.suppress(OverflowError):
-                # Adding 0 takes the sign from -0.0, above which NumPy finds nothing to draw.
+                # Adding 0 turns -0.0 into 0.0; NumPy cannot draw from (0.0, -0.0).
                 low, high = (int(end) if self.whole else float(end) + 0.0 for end in ends)
                 if self.valid[0] <= low <= high <= self.valid[1]:
                     return low, high
@@ -82,19 +83,19 @@ class Quantity:
 def read_ranges(
     owner: str, quantities: Mapping[str, Quantity], given: Mapping[str, object]
 ) -> dict[str, Interval]:
-    """Read keyword arguments.
+    """Reads keyword arguments.
 
     Args:
-        owner: Who takes them, for the message.
+        owner: Name of what takes them, for the message.
         quantities: What they can set, by keyword.
         given: The arguments.
 
     Returns:
-        Of every quantity where it lies.
+        The range of every quantity.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: A value is invalid.
+        TypeError: If a keyword is unknown.
+        ValueError: If a value is invalid.
     """
     check_keywords(owner, given, quantities)
     return {
@@ -104,7 +105,7 @@ def read_ranges(
 
 
 def draw(interval: Interval, generator: np.random.Generator) -> float:
-    """Draw a number uniformly; a fixed one costs the generator nothing.
+    """Draws a number uniformly; a fixed one draws nothing from the generator.
 
     Args:
         interval: Where the number lies.
@@ -118,7 +119,7 @@ def draw(interval: Interval, generator: np.random.Generator) -> float:
 
 
 def chance(probability: Interval, generator: np.random.Generator) -> bool:
-    """Decide whether something happens; where it never does, the generator draws nothing.
+    """Decides whether something happens; probability 0 draws nothing from the generator.
 
     Args:
         probability: Where the probability lies.
@@ -132,7 +133,7 @@ def chance(probability: Interval, generator: np.random.Generator) -> bool:
 
 
 def draw_point(intervals: Sequence[Interval], generator: np.random.Generator) -> list[float]:
-    """Draw a point uniformly from a box; of a fixed coordinate, too, the generator draws one.
+    """Draws a point uniformly from a box; even fixed coordinates draw a number each.
 
     Args:
         intervals: Where each coordinate lies.
@@ -151,18 +152,19 @@ def draw_fit(
     draw_start: Callable[[], DrawnT],
     fits: Callable[[DrawnT, GoalT], bool],
 ) -> tuple[GoalT, DrawnT]:
-    """Draw a goal, and a start until it fits; a goal that many starts do not fit is drawn again.
+    """Draws a goal and a start that fits; after many misfits, the goal is drawn again.
 
     Args:
         draw_goal: Draws a goal.
         draw_start: Draws where the objects start.
-        fits: Judges a start by its goal.
+        fits: Tells whether a start fits a goal.
 
     Returns:
         A goal and a start that fit.
 
     Raises:
-        RuntimeError: None do, which :func:`check_room` is there to prevent where goals are drawn.
+        RuntimeError: If none fits, which :func:`check_room` prevents where goals are
+            drawn.
     """
     for _ in range(_MOST_GOALS):
         goal = draw_goal()
@@ -180,7 +182,7 @@ def check_room(
     fits: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
     condition: str,
 ) -> None:
-    """Raise a ValueError if :func:`draw_fit` would hardly find a placement.
+    """Raises a ValueError if :func:`draw_fit` would rarely find a placement.
 
     Args:
         owner: Whose ranges they are, for the message.
@@ -190,7 +192,7 @@ def check_room(
         condition: What `fits` asks for, for the message.
 
     Raises:
-        ValueError: Fewer than one placement in a hundred is valid.
+        ValueError: If fewer than one placement in a hundred is valid.
     """
     places = {name: ranges[name] for name in ("goal_x", "goal_y", "object_x", "object_y")}
     low, high = np.reshape(list(places.values()), (2, 2, 2)).transpose(2, 0, 1)
@@ -208,7 +210,7 @@ def check_room(
 
 
 PROBABILITY = Quantity((0.0, 0.0), (0.0, 1.0))
-"""Of something that does not happen unless it is asked for."""
+"""For something that does not happen by default."""
 
 DISTURBANCES: Mapping[str, Quantity] = MappingProxyType(
     {
@@ -223,16 +225,16 @@ DISTURBANCES: Mapping[str, Quantity] = MappingProxyType(
 class Disturbance:
     """Noise and delay between an agent and its robot.
 
-    An action acts `action_latency` control periods late, and until the first one does, zeros act.
-    To what acts, Gaussian noise with the standard deviation `action_noise` is added; the sum is
-    clipped to [-1, 1]. To every entry of `observation`, Gaussian noise with the standard deviation
-    `observation_noise` is added, in the entry's unit.
+    Actions take effect `action_latency` control periods late; until the first one does, the robot
+    gets zeros. Gaussian noise with the standard deviation `action_noise` is added to actions, and
+    the sum is clipped to [-1, 1]. Gaussian noise with the standard deviation `observation_noise`
+    is added to every entry of `observation`, in the entry's unit.
 
-    All of it comes from the episode's generator: with the episode's state of it and the actions,
-    an episode can be simulated again.
+    All of it is drawn from the episode's generator, so an episode can be simulated again from the
+    generator's state at its start and the actions.
 
     Args:
-        ranges: Where each of `DISTURBANCES` lies; a pair is drawn from at the start of an episode.
+        ranges: The range of each of `DISTURBANCES`, drawn from at the start of an episode.
         action_size: Number of entries of an action.
         observation_size: Number of entries of `observation`.
     """
@@ -248,7 +250,7 @@ class Disturbance:
         self._noise: NDArray[np.float64] | None = None
 
     def begin(self, generator: np.random.Generator) -> None:
-        """Draw what an episode keeps, and the noise of its first observation."""
+        """Draws what holds for an episode, and the noise of its first observation."""
         low, high = self._ranges["action_latency"]
         latency = generator.integers(int(low), int(high), endpoint=True) if low < high else low
         self._waiting = deque([[0.0] * self._action_size] * int(latency))
@@ -257,7 +259,7 @@ class Disturbance:
         self._draw_observation_noise(generator)
 
     def act(self, action: list[float], generator: np.random.Generator) -> list[float]:
-        """What the robot does when an action is given; draws the next observation's noise, too.
+        """Returns what the robot does for an action; also draws the next observation's noise.
 
         Args:
             action: Entries in [-1, 1].
@@ -277,7 +279,7 @@ class Disturbance:
         return action
 
     def add_noise(self, observation: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
-        """Add the noise of the present observation; the same however often it is asked for.
+        """Adds the noise of the current observation, the same however often it is called.
 
         Args:
             observation: The true one.

@@ -1,6 +1,6 @@
 """The tasks and robots that exist, by name: the lab's own and those of other packages.
 
-Another package adds its own by an entry point, and every process that imports `envs` then knows it:
+Another package adds its own through an entry point; every process that imports `envs` then has it:
 
     [project.entry-points."staircase_lab.tasks"]
     nudge = "my_package:Nudge"
@@ -36,7 +36,7 @@ KindT = TypeVar("KindT", Task, Robot)
 
 
 def register_task(name: str, task_type: type[Task]) -> None:
-    """Makes a task known by its name, and to gymnasium as `bullet/<class name>-v0`.
+    """Registers a task under its name, and with gymnasium as `bullet/<class name>-v0`.
 
     Registering the same class under the same name again does nothing.
 
@@ -45,8 +45,9 @@ def register_task(name: str, task_type: type[Task]) -> None:
         task_type: The task's class.
 
     Raises:
-        TypeError: `task_type` is not a class of a task, or leaves out what a task must have.
-        ValueError: `name` is not such a name, or it or the gymnasium id is taken by another task.
+        TypeError: If `task_type` is not a class of a task, or leaves out what a task must have.
+        ValueError: If `name` is not such a name, or it or the gymnasium id is taken by another
+            task.
     """
     if not _is_new(name, task_type, Task, TASK_TYPES):
         return
@@ -61,7 +62,7 @@ def register_task(name: str, task_type: type[Task]) -> None:
         entry_point="envs.manipulation:make",
         kwargs={"task": name},
         max_episode_steps=task_type.max_episode_steps,
-        # Wrappers that look for what the environment refuses itself, and take time in every step.
+        # These wrappers check what the environment itself checks, and cost time in every step.
         disable_env_checker=True,
         order_enforce=False,
     )
@@ -69,7 +70,7 @@ def register_task(name: str, task_type: type[Task]) -> None:
 
 
 def register_robot(name: str, robot_type: type[Robot]) -> None:
-    """Makes a robot known by its name.
+    """Registers a robot under its name.
 
     Registering the same class under the same name again does nothing.
 
@@ -78,8 +79,8 @@ def register_robot(name: str, robot_type: type[Robot]) -> None:
         robot_type: The robot's class.
 
     Raises:
-        TypeError: `robot_type` is not a class of a robot, or leaves out what a robot must have.
-        ValueError: `name` is not such a name, or is taken by another robot.
+        TypeError: If `robot_type` is not a class of a robot, or leaves out what a robot must have.
+        ValueError: If `name` is not such a name, or is taken by another robot.
     """
     if _is_new(name, robot_type, Robot, ROBOTS):
         ROBOTS[name] = robot_type
@@ -110,7 +111,7 @@ def _register_plugin(plugin: EntryPoint, register: Callable[[str, Any], None]) -
     try:
         register(plugin.name, plugin.load())
     except Exception as error:
-        # Whatever a foreign module raises on import, the reason is worth more than a traceback.
+        # Whatever a foreign module raises on import, its reason is more useful than a traceback.
         package = "an unknown package" if plugin.dist is None else plugin.dist.name
         warnings.warn(
             f"{plugin.name} = {plugin.value!r} of {package} ({plugin.group}) is left out: "

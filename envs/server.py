@@ -1,4 +1,4 @@
-"""PyBullet's servers: how one is connected to, kept silent, and shown in a window."""
+"""Connecting to PyBullet's servers, silencing them, and showing them in a window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 
 def _c_streams() -> list[ctypes.c_void_p]:
-    """C's variables `stdout` and `stderr`, where they can be assigned to; else none."""
+    """Returns C's variables `stdout` and `stderr` if they can be assigned to, else nothing."""
     if sys.platform == "darwin":
         names: tuple[str, ...] = ("__stdoutp", "__stderrp")
     else:
@@ -23,9 +23,9 @@ def _c_streams() -> list[ctypes.c_void_p]:
 
 
 def _open_nowhere() -> int:
-    """A C stream to the null device, for the life of the process."""
+    """Opens a C stream to the null device, for the life of the process."""
     null = os.open(os.devnull, os.O_WRONLY)
-    # A process may have been started without output, and those numbers must stay free.
+    # A process may have been started without output, and its descriptors 1 and 2 must stay free.
     descriptor = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(null)
     open_stream = ctypes.CDLL(None).fdopen
@@ -37,7 +37,7 @@ def _open_nowhere() -> int:
 _STREAMS, _NOWHERE = _c_streams(), _open_nowhere()
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _turn = threading.RLock()
-# A process that is forked must not begin with the streams of a moment in another thread.
+# A forked process must not inherit streams that another thread has redirected at that moment.
 os.register_at_fork(
     before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release
 )
@@ -45,12 +45,12 @@ os.register_at_fork(
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Lets what C prints go nowhere while the block runs.
+    """Discards what C prints while the block runs.
 
-    PyBullet prints from C (its build time, the links it merges), where Python's own redirection
-    cannot reach. The process's descriptors stay what they are: they belong to all threads, and to
-    the processes that any of them starts, and what those print meanwhile must arrive. So C is given
-    other streams. Only what C itself prints in another thread meanwhile goes nowhere, too.
+    PyBullet prints from C (its build time, the links it merges), out of reach of Python's own
+    redirection. The process's file descriptors must not change, because other threads and the
+    processes that they start print to them meanwhile. So C gets other streams instead. Only what
+    C prints in another thread meanwhile is lost too.
     """
     with _turn:
         before = [stream.value for stream in _STREAMS]
@@ -63,7 +63,7 @@ def silence() -> Iterator[None]:
                 stream.value = was
 
 
-# Whoever needs PyBullet takes it from here: its first import prints.
+# Import PyBullet from here only: its first import prints.
 with silence():
     import pybullet
     import pybullet_data
@@ -86,7 +86,7 @@ def connect(window: tuple[int, int] | None) -> int:
         The client, as every function of PyBullet takes it.
 
     Raises:
-        RuntimeError: There is no server to be had, or no window can be opened.
+        RuntimeError: If no server can be started or no window opened.
     """
     try:
         if window is None:
@@ -113,7 +113,7 @@ def connect(window: tuple[int, int] | None) -> int:
 
 @contextlib.contextmanager
 def _display() -> Iterator[None]:
-    """Make sure that there is a display: without one, PyBullet ends the process.
+    """Ensures that there is a display: without one, PyBullet ends the process.
 
     The connection is held while PyBullet makes its own, because some servers start anew when the
     last client leaves.
@@ -137,9 +137,9 @@ def _display() -> Iterator[None]:
 
 
 def disconnect(client: int) -> None:
-    """Frees a server; one that is gone already is no matter."""
+    """Frees a server; does nothing if it is already gone."""
     with contextlib.suppress(pybullet.error), silence():
         pybullet.disconnect(client)
     if _trim is not None:
-        # glibc keeps what is freed in so many small pieces: 2 MB a robot, 10 MB one that is seen.
+        # glibc keeps memory that is freed in many small pieces: 2 MB a robot, 10 MB if rendered.
         _trim(0)

@@ -27,10 +27,10 @@ Vector = Sequence[float]
 """Position in metres, (x, y, z), or quaternion, (x, y, z, w)."""
 
 Boxes = Mapping[str, tuple[Vector, Vector]]
-"""A box for each of some links, by their names: its centre in the link's frame, and its sides."""
+"""Boxes by name of their link: centre in the link's frame, and sides."""
 
 UPRIGHT: Vector = (0.0, 0.0, 0.0, 1.0)
-"""The quaternion of a body that is not turned."""
+"""The identity rotation."""
 
 euler_angles: Callable[[Vector], Vector] = pybullet.getEulerFromQuaternion
 """Roll, pitch and yaw in rad of a quaternion."""
@@ -44,12 +44,12 @@ SUBSTEPS = 8
 MOTOR_GAIN = 1.0 - 0.9 ** (20 / SUBSTEPS)
 """Share of the position error a motor removes in one physics step.
 
-PyBullet's default of 0.1 a step is meant for 20 steps in a control period; this gain removes the
-same share of the error in a control period, so the arm keeps its speed.
+PyBullet's default of 0.1 per step is meant for 20 steps in a control period. This gain removes the
+same share of the error per control period, so the arm keeps its speed.
 """
 
 CONTACT_GAIN = 0.4
-"""Share of the depth of bodies in each other that is removed in one physics step.
+"""Share of a penetration depth that is removed in one physics step.
 
 With PyBullet's default of 0.08 a closed hand presses a cube of 1 kg 1.7 mm into the table, with
 this 0.8 mm (`python -m benchmarks.settings`).
@@ -57,11 +57,11 @@ this 0.8 mm (`python -m benchmarks.settings`).
 
 SOLVER = pybullet.CONSTRAINT_SOLVER_LCP_PGS
 SOLVER_ITERATIONS = 30
-"""Sweeps of the solver, over all that touches or is driven, in one physics step.
+"""Sweeps of the solver over all contacts and motors in one physics step.
 
-They are made on the matrix of what pushes what, which PyBullet's default solver never makes: a
-sweep then costs a third. That solver may end early, but where it did, at a squared change of
-velocity of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
+They work on the matrix of constraints, which PyBullet's default solver does not build; a sweep then
+costs a third. The default solver may end early, but where it did, at a squared change of velocity
+of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
 """
 
 ROUND_ITERATIONS = 50
@@ -76,8 +76,8 @@ IK_ITERATIONS = 2
 IK_DAMPING = 0.037
 """Damped least squares: fewer than PyBullet's 20 iterations, with less than its damping of 0.5.
 
-PyBullet's default is far from converged after 20 iterations, and the arm's speed depends on that;
-with this damping 2 iterations go as far, to 2 %, at an eighth of the cost
+PyBullet's default is far from converged after 20 iterations, and the arm's speed depends on that.
+With this damping 2 iterations go as far, to 2 %, at an eighth of the cost
 (`python -m benchmarks.kinematics`).
 """
 
@@ -96,10 +96,10 @@ _LIT: Vector = (-0.25, 0.0, 0.3)
 _LIT_RADIUS = 1.4
 
 _CLOSER = 0.55
-"""Share of a camera's distance at which the window's is.
+"""Distance of the window's camera, as a share of the camera's.
 
-The window's field of view is 90°, and that cannot be changed. At 0.41 it would show exactly what a
-frame shows, in a perspective that bends everything.
+The window's field of view is fixed at 90°. At 0.41 it would show exactly what a frame shows, but
+with a strongly distorted perspective.
 """
 
 
@@ -116,7 +116,7 @@ _NO_BOXES: Boxes = MappingProxyType({})
 
 @contextlib.contextmanager
 def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
-    """A copy of a URDF or SDF file in which some links touch others as boxes."""
+    """Copies a URDF or SDF file, with boxes as the collision shapes of some links."""
     if not boxes:
         yield path
         return
@@ -141,9 +141,9 @@ def _with_boxes(path: Path, boxes: Boxes) -> Iterator[Path]:
 
 
 def _locate_meshes(tree: ElementTree.ElementTree[Any], folder: Path) -> bool:
-    """Have a file name its meshes so that it can lie anywhere; whether all are there.
+    """Makes a file's mesh names absolute; returns whether all meshes exist.
 
-    PyBullet keeps what it read of a mesh by this name, for the life of the process.
+    PyBullet caches meshes by this name for the life of the process.
     """
     for mesh in tree.iter("mesh"):
         uri = mesh.find("uri")
@@ -172,12 +172,13 @@ class Simulation:
     """One PyBullet server, stepped at the fixed control rate.
 
     Args:
-        visuals: Give bodies a visible shape. Costs loading time, changes no physics.
-        sketch: Keep a copy of the scene for :meth:`sketch`, whether or not there are `visuals`.
+        visuals: Whether bodies get a visible shape, which costs loading time but does not affect
+            the physics.
+        sketch: Whether to keep a copy of the scene for :meth:`sketch`.
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
-        RuntimeError: `window` is asked for and none can be opened, or the process has as many
+        RuntimeError: If `window` is asked for and none can be opened, or the process has as many
             simulations as PyBullet allows.
     """
 
@@ -193,8 +194,8 @@ class Simulation:
         self._client = connect(window)
         self._finalizer = weakref.finalize(self, disconnect, self._client)
         self._closed = False
-        # A copy of its own, so that it is drawn alike with and without frames or a window beside
-        # it. It is never stepped.
+        # A separate copy, so that it looks the same with and without frames or a window. It is
+        # never stepped.
         self._sketch = _Sketch() if sketch else None
         self._markers: list[Marker] = []
         self._movable: list[int] = []
@@ -215,8 +216,8 @@ class Simulation:
         )
         self._solve_by(SOLVER, SOLVER_ITERATIONS)
         if self._gui:
-            # Panels and previews cover the scene; shortcuts and the mouse would change it. What is
-            # drawn while it is being built takes ten times as long to build.
+            # Panels and previews cover the scene; shortcuts and the mouse would change it. Building
+            # a scene takes ten times as long if it is drawn meanwhile.
             features = (
                 pybullet.COV_ENABLE_GUI,
                 pybullet.COV_ENABLE_RGB_BUFFER_PREVIEW,
@@ -232,7 +233,7 @@ class Simulation:
                     pybullet.configureDebugVisualizer(feature, 0, physicsClientId=self._client)
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be copied or pickled: the copy would be the same server.
+        """Refuses to be copied or pickled: the copy would be the same server.
 
         Raises:
             InSimulationError: Always.
@@ -242,11 +243,11 @@ class Simulation:
         )
 
     def round_friction(self) -> None:
-        """Have friction resist alike in all directions, for what slides far.
+        """Makes friction resist equally in all directions, for objects that slide far.
 
-        Otherwise it resists along x and along y as much as it can, each for itself, and so up to
-        1.4 times as much between them. This takes PyBullet's default solver, which is slower, and
-        in which cubes creep.
+        Otherwise friction is limited along x and along y separately, so it can be 1.4 times as
+        large in between. This needs PyBullet's default solver, which is slower and in which cubes
+        creep.
         """
         self._solve_by(pybullet.CONSTRAINT_SOLVER_LCP_SI, ROUND_ITERATIONS)
 
@@ -268,7 +269,7 @@ class Simulation:
         return self._closed
 
     def close(self) -> None:
-        """Free the server. Closing twice is allowed."""
+        """Frees the server; closing twice is allowed."""
         self._closed = True
         self._finalizer()
         if self._sketch is not None:
@@ -277,23 +278,23 @@ class Simulation:
     # Building
 
     def load_urdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
-        """Load an articulated body, its base fixed, from `pybullet_data` or an absolute path.
+        """Loads an articulated body with a fixed base from `pybullet_data` or an absolute path.
 
         Args:
             file_name: Path of the URDF file.
             position: Position of its base.
-            boxes: Links that touch others as boxes, whatever the file says. Between a mesh and a
-                box PyBullet finds one point of contact at a time, between boxes all of them: held
-                between two meshes, a light cube is spun out of the hand.
+            boxes: Links whose collision shapes are replaced by boxes. Between a mesh and a box
+                PyBullet finds one contact point at a time, between boxes all of them: a light cube
+                held between two meshes spins out of the hand.
 
         Returns:
             The body.
 
         Raises:
-            LoadError: There is no such file, or PyBullet cannot read it.
+            LoadError: If there is no such file, or PyBullet cannot read it.
         """
         path = _existing(file_name)
-        # Links that cannot move against each other cost as much time as those that can.
+        # Fixed links would otherwise cost as much time as movable ones.
         flags = pybullet.URDF_MERGE_FIXED_LINKS
         if not self._visuals:
             flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
@@ -315,7 +316,7 @@ class Simulation:
         return contextlib.nullcontext(path)
 
     def load_sdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
-        """Load an articulated body whose file fixes its base, as :meth:`load_urdf` does.
+        """Loads an articulated body whose file fixes its base, as :meth:`load_urdf` does.
 
         Args:
             file_name: Path of the SDF file.
@@ -326,7 +327,8 @@ class Simulation:
             The body.
 
         Raises:
-            LoadError: There is no such file, PyBullet cannot read it, or it holds not one body.
+            LoadError: If there is no such file, PyBullet cannot read it, or it does not hold
+                exactly one body.
         """
         path = _existing(file_name)
         with _with_boxes(path, boxes) as file, _reading(path), silence():
@@ -350,7 +352,7 @@ class Simulation:
 
     def _prepare_kinematics(self, body: int) -> None:
         joints = range(pybullet.getNumJoints(body, self._client))
-        # Links of one robot never touch: not even to consider it saves time.
+        # Links of one robot never touch, so not testing for it saves time.
         for link in (-1, *joints):
             self._filter(body, link, _STATIC | _ROBOT if link == -1 else _ROBOT)
         kinds = [pybullet.getJointInfo(body, joint, self._client)[2] for joint in joints]
@@ -369,7 +371,7 @@ class Simulation:
         faces: Sequence[Vector] = (),
         background: bool = False,
     ) -> int:
-        """Add a box.
+        """Adds a box.
 
         Args:
             half_extents: Half its sides, in metres.
@@ -396,7 +398,7 @@ class Simulation:
     def add_cylinder(
         self, radius: float, height: float, position: Vector, colour: Vector, *, mass: float
     ) -> int:
-        """Add a movable cylinder that stands upright.
+        """Adds a movable, upright cylinder.
 
         Args:
             radius: In metres.
@@ -427,7 +429,7 @@ class Simulation:
         return body
 
     def add_marker(self, radius: float, colour: Vector) -> int:
-        """Add a sphere that is only seen: it is no body, and shines faintly through bodies.
+        """Adds a sphere that is only visible: it is not a body, and shows faintly through bodies.
 
         Args:
             radius: In metres.
@@ -446,7 +448,7 @@ class Simulation:
         return len(self._markers) - 1
 
     def add_box_marker(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
-        """Add a box that is only seen, as the sphere of :meth:`add_marker`.
+        """Adds a box that is only visible, as the sphere of :meth:`add_marker`.
 
         Args:
             half_extents: Half its sides, in metres.
@@ -463,7 +465,7 @@ class Simulation:
         return len(self._markers) - 1
 
     def remove(self, body: int) -> None:
-        """Take a movable body away for good."""
+        """Removes a movable body for good."""
         pybullet.removeBody(body, self._client)
         self._movable.remove(body)
         del self._filters[body, -1], self._segments[body]
@@ -471,7 +473,7 @@ class Simulation:
             self._sketch.remove(self._twins.pop(body))
 
     def _shape(self, kind: int, **size: Any) -> int:  # noqa: ANN401 (PyBullet's own arguments)
-        # PyBullet never frees the shape of a removed body, so the next body has the same one.
+        # PyBullet never frees the shape of a removed body, so the next body reuses it.
         key = (kind, *np.ravel(list(size.values())).tolist())
         if key not in self._shapes:
             self._shapes[key] = pybullet.createCollisionShape(
@@ -485,7 +487,7 @@ class Simulation:
         )
         self._segments[body] = Segment.TABLE
         if mass:
-            # A body that is put in place of a removed one shows as that did.
+            # A body that replaces a removed one gets the same segment.
             taken = {self._segments[other] for other in self._movable}
             free = range(Segment.OBJECT, Segment.OBJECT + len(taken) + 1)
             self._segments[body] = min(set(free) - taken)
@@ -522,7 +524,7 @@ class Simulation:
         return array
 
     def set_friction(self, body: int, link: int, *, sliding: float, turning: float) -> None:
-        """Set a link's friction.
+        """Sets a link's friction.
 
         Args:
             body: The body.
@@ -539,16 +541,16 @@ class Simulation:
         )
 
     def set_mass(self, body: int, mass: float) -> None:
-        """Set the mass, in kilograms, of a movable body of one link, and its inertia with it."""
+        """Sets the mass, in kilograms, of a movable body of one link, and scales its inertia."""
         pybullet.changeDynamics(body, -1, mass=mass, physicsClientId=self._client)
 
     def set_inertia(self, body: int, link: int, mass: float, inertia: float) -> None:
-        """Set a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
+        """Sets a link's mass, in kilograms, and its moment of inertia about any axis, in kg·m²."""
         for change in ({"mass": mass}, {"localInertiaDiagonal": (inertia,) * 3}):
             pybullet.changeDynamics(body, link, **change, physicsClientId=self._client)
 
     def ignore_contacts(self, body: int, links: Sequence[int]) -> None:
-        """Let links pass through everything, which saves looking for their contacts.
+        """Lets links pass through everything, which saves the search for their contacts.
 
         Args:
             body: The body.
@@ -560,16 +562,16 @@ class Simulation:
     # Resetting
 
     def clear_contacts(self) -> None:
-        """Make PyBullet forget every contact; call it after the robot is back in its rest pose.
+        """Makes PyBullet forget every contact; call it with the robot back in its rest pose.
 
         Bodies that are only teleported keep their old contact points, and the next episode would
         then depend on the last one. So the movable bodies are first taken far away from everything
         and from each other, and only :meth:`place` brings them back.
 
-        PyBullet also keeps a box around every link, wider than the link and of a size that depends
-        on its past. Bodies whose boxes overlap, or did so a while ago, are solved together, with
-        other bits than apart. Setting a link's filter makes its box anew, and once no boxes overlap
-        the rest is forgotten.
+        PyBullet also keeps a bounding box around every link, with a margin that depends on its
+        past. Bodies whose boxes overlap, or did so a while ago, are solved together, which gives
+        other bits than solving them apart. Setting a link's filter rebuilds its box, and once no
+        boxes overlap PyBullet forgets the rest.
         """
         for index, body in enumerate(self._movable):
             self.place(body, (100.0 + 10.0 * index, 0.0, 100.0))
@@ -578,12 +580,12 @@ class Simulation:
         pybullet.performCollisionDetection(self._client)
 
     def place(self, body: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
-        """Put a movable body somewhere, at rest."""
+        """Puts a movable body somewhere, at rest."""
         pybullet.resetBasePositionAndOrientation(body, position, quaternion, self._client)
         pybullet.resetBaseVelocity(body, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), self._client)
 
     def move_marker(self, marker: int, position: Vector, quaternion: Vector = UPRIGHT) -> None:
-        """Put a marker somewhere."""
+        """Puts a marker somewhere."""
         self._markers[marker] = replace(
             self._markers[marker], position=position, quaternion=quaternion
         )
@@ -593,7 +595,7 @@ class Simulation:
             )
 
     def resize_box_marker(self, marker: int, half_extents: Vector) -> None:
-        """Give a box marker another size; :meth:`move_marker` then puts it somewhere.
+        """Resizes a box marker; :meth:`move_marker` then puts it somewhere.
 
         Args:
             marker: The marker.
@@ -608,17 +610,17 @@ class Simulation:
         self._markers[marker] = replace(box, size=half_extents, body=body)
 
     def place_joints(self, body: int, joints: Sequence[int], angles: Vector) -> None:
-        """Put joints somewhere, at rest."""
+        """Puts joints somewhere, at rest."""
         for joint, angle in zip(joints, angles, strict=True):
             pybullet.resetJointState(body, joint, angle, 0.0, self._client)
 
     # Moving
 
     def step(self) -> None:
-        """Advance by one control period.
+        """Advances by one control period.
 
         Raises:
-            RuntimeError: The window was closed meanwhile.
+            RuntimeError: If the window was closed meanwhile.
         """
         try:
             pybullet.stepSimulation(self._client)
@@ -628,7 +630,7 @@ class Simulation:
     def drive_joints(
         self, body: int, joints: Sequence[int], targets: Vector, forces: Vector
     ) -> None:
-        """Set the position motors of joints, until the next call.
+        """Sets the position motors of joints, until the next call.
 
         Args:
             body: The body.
@@ -642,8 +644,7 @@ class Simulation:
             joints,
             pybullet.POSITION_CONTROL,
             targetPositions=targets,
-            # In each physics step PyBullet lets a motor give as much impulse as its force would in
-            # all of them.
+            # In each physics step PyBullet allows a motor the impulse of the whole control period.
             forces=[force / SUBSTEPS for force in forces],
             positionGains=(MOTOR_GAIN,) * count,
             velocityGains=(1.0,) * count,
@@ -653,13 +654,13 @@ class Simulation:
     # Reading
 
     def link_motion(self, body: int, link: int) -> tuple[Vector, Vector]:
-        """Position in metres of a link's frame and velocity in m/s of its centre of mass."""
-        # Without forward kinematics PyBullet answers from before the last physics step.
+        """Returns the position of a link in m and the velocity of its centre of mass in m/s."""
+        # Without forward kinematics PyBullet returns the state before the last physics step.
         state = pybullet.getLinkState(body, link, 1, 1, self._client)
         return state[4], state[6]
 
     def tool_motion(self, body: int, link: int, offset: Vector) -> tuple[Vector, Vector]:
-        """Position in metres and velocity in m/s of a point that moves with a link.
+        """Returns position in metres and velocity in m/s of a point that moves with a link.
 
         Args:
             body: The body.
@@ -680,7 +681,7 @@ class Simulation:
         return [state[0] for state in pybullet.getJointStates(body, joints, self._client)]
 
     def body_motion(self, body: int) -> tuple[Vector, Vector, Vector, Vector]:
-        """Position, quaternion, velocity in m/s and angular velocity in rad/s of a body."""
+        """Returns a body's position, quaternion, velocity in m/s and angular velocity in rad/s."""
         position, quaternion = pybullet.getBasePositionAndOrientation(body, self._client)
         velocity, angular_velocity = pybullet.getBaseVelocity(body, self._client)
         return position, quaternion, velocity, angular_velocity
@@ -688,7 +689,7 @@ class Simulation:
     def inverse_kinematics(
         self, body: int, link: int, position: Vector, quaternion: Vector
     ) -> Vector:
-        """Joint positions that bring a link near a pose, by damped least squares.
+        """Finds joint positions that bring a link near a pose, by damped least squares.
 
         Args:
             body: The body.
@@ -715,7 +716,7 @@ class Simulation:
     # Seeing
 
     def show(self, camera: Camera) -> None:
-        """Show the scene, now complete, in the window; without one nothing happens.
+        """Shows the complete scene in the window; does nothing without one.
 
         Args:
             camera: Where to look from.
@@ -733,14 +734,14 @@ class Simulation:
             self._await_frame()
 
     def _await_frame(self) -> None:
-        # The window has a thread of its own, which prints before its first frames.
-        # Who wants it silent must wait for them.
+        # The window has its own thread, which prints before its first frames. To silence it, wait
+        # for them.
         pybullet.getCameraImage(
             8, 8, renderer=pybullet.ER_BULLET_HARDWARE_OPENGL, physicsClientId=self._client
         )
 
     def picture(self, camera: Camera, width: int, height: int, *, shadow: bool = True) -> Picture:
-        """Draw the scene in software; needs no display, but `visuals`.
+        """Draws the scene in software; needs no display, but `visuals`.
 
         Args:
             camera: Where to look from.
@@ -806,7 +807,7 @@ class Simulation:
         return Light(np.reshape(view, (4, 4)), angle, _metres(depth, (size, size), near, far))
 
     def sketch(self, camera: Camera, size: int) -> NDArray[np.uint8]:
-        """Draw the bodies coarsely and fast; needs no display and no `visuals`, but a `sketch`.
+        """Draws the bodies coarsely and fast; needs no display or `visuals`, but a `sketch`.
 
         Args:
             camera: Where to look from.
@@ -834,10 +835,10 @@ def _metres(depth: object, shape: tuple[int, int], near: float, far: float) -> N
 
 
 class _Sketch(Simulation):
-    """The copy that is drawn coarsely: links of articulated bodies look as they collide.
+    """A copy of the scene to draw coarsely, with collision shapes for articulated bodies.
 
-    The meshes that are meant to be seen have thirty times as many faces, which at the size of
-    pixel observations cannot be told apart.
+    The visual meshes have thirty times as many faces, but at the size of pixel observations look
+    the same.
     """
 
     def __init__(self) -> None:
@@ -851,7 +852,7 @@ class _Sketch(Simulation):
             if seen is not None and felt is not None:
                 seen[:] = felt[:]
         if not _locate_meshes(tree, path.parent):
-            # Who knows where PyBullet finds it: then as fine as it is.
+            # Where PyBullet finds this mesh is unknown, so it is drawn in full.
             yield path
             return
         with _written(tree, path.name) as coarse:
@@ -860,7 +861,7 @@ class _Sketch(Simulation):
 
 def _existing(file_name: str) -> Path:
     path = Path(pybullet_data.getDataPath()) / file_name
-    # PyBullet ends the process where it finds a folder.
+    # PyBullet ends the process if the path is a folder.
     if not path.is_file():
         raise LoadError(f"there is no file {path}")
     return path

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
         summarise_phases,
         summary_path,
     )
+    from eval.diagnosis import (
+        Diagnosis,
+        Finding,
+        diagnose,
+        diagnosis_path,
+        diagnosis_text,
+        phase_warning,
+    )
     from eval.pages.report import write_report
     from eval.plot import learning_curve, plot_run
     from eval.seeds import evaluation_seeds
@@ -31,7 +39,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "DecayEffect",
+    "Diagnosis",
     "Estimate",
+    "Finding",
     "PhaseResult",
     "PlayedPhases",
     "ReplayedStretch",
@@ -42,9 +52,13 @@ __all__ = [
     "compare_phases",
     "compare_study",
     "comparison_table",
+    "diagnose",
+    "diagnosis_path",
+    "diagnosis_text",
     "evaluation_seeds",
     "learning_curve",
     "open_study",
+    "phase_warning",
     "play_phases",
     "plot_run",
     "plot_study",
@@ -76,6 +90,14 @@ _HOMES = {
     "eval.study_plot": ("plot_study",),
     "eval.study_report": ("report_study",),
     "eval.study_tables": ("study_table",),
+    "eval.diagnosis": (
+        "Diagnosis",
+        "Finding",
+        "diagnose",
+        "diagnosis_path",
+        "diagnosis_text",
+        "phase_warning",
+    ),
     "eval.tables": ("comparison_table",),
     "eval.pages.report": ("write_report",),
     "eval.plot": ("learning_curve", "plot_run"),

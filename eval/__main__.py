@@ -89,6 +89,29 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Diagnose:
+    """Judge the constant-rate phase of a run, and say what is at fault where it is no baseline.
+
+    The first line says whether decays can be judged at all: the phase is healthy, poor, unstable or
+    still improving. Then come the suspects, strongest first, each with the evidence, the threshold
+    and what to try. docs/diagnosis.md explains the signals. Nothing is trained or played.
+
+    The result is written to evaluation/diagnosis.json.
+    """
+
+    runs: _Runs
+    """Paths of runs, or latest for the newest below runs/."""
+
+    def __call__(self, console: Console) -> None:
+        """Judges, and prints what was found."""
+        if not self.runs:
+            raise ConfigError("diagnose needs at least one RUN: a path, or latest")
+        for run in [find_run(name) for name in self.runs]:
+            text = evaluation.diagnosis_text(evaluation.diagnose(run))
+            console.print(text, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
 class Plot:
     """Draw the learning curve of a run over its staircase, or the figures of a study.
 
@@ -316,10 +339,10 @@ class List:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate trained runs and studies: compare, plot, judge rates, film agents, verify bits."""
+    """Evaluate runs and studies: compare, diagnose, plot, judge rates, film, verify bits."""
 
     command: Annotated[
-        Compare | Enjoy | List | Plot | Rates | Report | Video | Verify,
+        Compare | Diagnose | Enjoy | List | Plot | Rates | Report | Video | Verify,
         tyro.conf.arg(name=""),
         tyro.conf.OmitArgPrefixes,
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents import RunDirectory, RunError
+from agents import RunConfig, RunDirectory, RunError
 from agents.runs.directory import snapshot_steps
 from agents.runs.divergence import read_divergence
 from agents.runs.manifest import Snapshot, read_snapshot
@@ -97,6 +97,18 @@ class StudyRuns:
     seeds: tuple[int, ...]
     runs: Mapping[tuple[str, int], ArmSeed]
     notes: tuple[str, ...]
+
+    def task(self, config: RunConfig) -> str:
+        """Name of what a run is scored on; runs of one such name have returns of one scale.
+
+        Args:
+            config: Config of a run of the study.
+
+        Returns:
+            The task, with the reward if the study has several at that task.
+        """
+        rewards = {a.config.reward for a in self.arms if a.config.env == config.env}
+        return config.env if len(rewards) < 2 else f"{config.env} {config.reward}"
 
     @property
     def is_complete(self) -> bool:

@@ -328,16 +328,16 @@ def run_scores(outcomes: StudyOutcomes) -> dict[str, Array]:
     Returns:
         By label of the arm the shape (seeds, tasks); only arms that have every task.
     """
-    tasks = list(dict.fromkeys(end.task for end in outcomes.ends))
+    several = len({end.task for end in outcomes.ends}) > 1
     groups: dict[str, dict[str, PhaseEnd]] = {}
     for end in outcomes.last_ends():
-        axes = outcomes.axes[end.arm]
-        label = _label(axes, {TASK_AXIS}) or "all arms" if len(tasks) > 1 else end.arm
+        label = _label(_axes(outcomes, end), {TASK_AXIS}) or "all arms" if several else end.arm
         groups.setdefault(label, {})[end.task] = end
+    most = max(map(len, groups.values()), default=0)
     return {
-        label: np.stack([ends[task].outcomes.successes.mean(axis=1) for task in tasks], axis=1)
+        label: np.stack([end.outcomes.successes.mean(axis=1) for end in ends.values()], axis=1)
         for label, ends in groups.items()
-        if len(ends) == len(tasks)
+        if len(ends) == most
     }
 
 

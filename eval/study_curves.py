@@ -90,8 +90,8 @@ def training_curves(runs: StudyRuns, notes: list[str]) -> tuple[TrainingCurves, 
         RunError: If a table of a run is damaged.
     """
     gathered: list[TrainingCurves] = []
-    for task in dict.fromkeys(arm.config.env for arm in runs.arms):
-        arms = [arm for arm in runs.arms if arm.config.env == task]
+    for task in dict.fromkeys(runs.task(arm.config) for arm in runs.arms):
+        arms = [arm for arm in runs.arms if runs.task(arm.config) == task]
         drawn = evenly(arms, MAXIMUM_CURVES)
         if len(drawn) < len(arms):
             notes.append(f"curves: {len(drawn)} of {len(arms)} arms are drawn, spread evenly")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents import RunError
 from eval.effects_csv import Boundary, Outcomes
 from eval.seeds import evaluation_seeds
 from eval.stored_episodes import Episodes, StoredEpisode, play_and_store, read_episodes
@@ -20,7 +21,7 @@ class PhaseEnd:
     """The agents of one arm at the end of one phase.
 
     Attributes:
-        task: Name of the task.
+        task: Name of the task, as by `StudyRuns.task`.
         arm: Name of the arm.
         phase: Index of the phase.
         step: Step of the agents.
@@ -133,6 +134,9 @@ def gather(runs: StudyRuns, episodes: Episodes, seeds: Sequence[int]) -> StudyOu
 
     Returns:
         The outcomes. A task in which every agent failed is left out, and a note says so.
+
+    Raises:
+        RunError: If every agent failed.
     """
     table: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
     worst: dict[str, NDArray[np.float64]] = {}
@@ -142,23 +146,27 @@ def gather(runs: StudyRuns, episodes: Episodes, seeds: Sequence[int]) -> StudyOu
         rows = [episodes[state, seed] for seed in seeds]
         returns = np.array([row.episode_return for row in rows])
         table[state] = returns, np.array([row.success == 1 for row in rows])
-        task = agent.run.config.env
+        task = runs.task(agent.run.config)
         worst[task] = np.minimum(worst.get(task, returns), returns)
 
     def outcomes(agents: Sequence[Contestant]) -> Outcomes:
-        failure = worst[agents[0].run.config.env], np.zeros(len(seeds), dtype=np.bool_)
+        failure = worst[runs.task(agents[0].run.config)], np.zeros(len(seeds), dtype=np.bool_)
         rows = [failure if a.snapshot is None else table[a.snapshot.state_sha256] for a in agents]
         return Outcomes(*(np.stack(part) for part in zip(*rows, strict=True)))
 
-    arms = [arm for arm in runs.arms if arm.config.env in worst]
-    lost = sorted({arm.config.env for arm in runs.arms} - worst.keys())
+    tasks = {arm.name: runs.task(arm.config) for arm in runs.arms}
+    arms = [arm for arm in runs.arms if tasks[arm.name] in worst]
+    if not arms:
+        raise RunError(f"every run of {runs.folder} diverged, so there is no agent to compare")
+    lost = sorted(set(tasks.values()) - worst.keys())
     ends: list[PhaseEnd] = []
     boundaries: list[Boundary] = []
     notes: list[str] = []
     for arm in arms:
         column = [runs.runs[arm.name, seed] for seed in runs.seeds]
-        ends += _ends(arm.config.env, arm.name, column, outcomes)
-        its_boundaries, its_notes = _boundaries(arm.name, runs.seeds, column, outcomes)
+        task = tasks[arm.name]
+        ends += _ends(task, arm.name, column, outcomes)
+        its_boundaries, its_notes = _boundaries(task, arm.name, runs.seeds, column, outcomes)
         boundaries += its_boundaries
         notes += its_notes
     return StudyOutcomes(
@@ -218,6 +226,7 @@ def _ends(
 
 
 def _boundaries(
+    task: str,
     arm: str,
     seeds: Sequence[int],
     column: Sequence[ArmSeed],
@@ -233,7 +242,7 @@ def _boundaries(
             notes.append(f"{arm}: {', '.join(partial)} left out, as some seeds lack it")
         found.append(
             Boundary(
-                task=column[0].run.config.env,
+                task=task,
                 arm=arm,
                 phase=phase,
                 until_step=forks[0].held.step,

@@ -73,7 +73,7 @@ def evaluation_figures(outcomes: StudyOutcomes, notes: list[str]) -> dict[str, F
 
     figures: dict[str, Figure] = {}
     for judged in judged_decays(outcomes, {}, []):
-        where = "" if judged.task is None else f"-{judged.task}"
+        where = "" if judged.task is None else f"-{_file_name(judged.task)}"
         if len(judged.decays) > MAXIMUM_EFFECTS:
             notes.append(f"effects{where}: {MAXIMUM_EFFECTS} of {len(judged.decays)} are drawn")
         figures[f"effects{where}-{judged.quantity}"] = forest_figure(
@@ -144,7 +144,7 @@ def _curves(runs: StudyRuns, notes: list[str]) -> dict[str, Figure]:
     from eval.study_figures import curves_figure
 
     return {
-        f"curves-{found.task}-{found.quantity}": curves_figure(
+        f"curves-{_file_name(found.task)}-{found.quantity}": curves_figure(
             found.curves,
             found.boundaries,
             f"{found.task}: {LABELS[found.quantity]},\nlast {WINDOW} training episodes",

@@ -26,9 +26,9 @@ class StaircaseCallback(BaseCallback):
     overshot.
 
     Raises:
-        ValueError: at the start of `learn()`, before the first step, if `model.learning_rate` is
-            not a `ProgressSchedule`, if the `total_timesteps` of `learn()` is no integer, or if
-            this `learn()` would train beyond those of the schedule.
+        ValueError: If, at the start of `learn()`, `model.learning_rate` is not a
+            `ProgressSchedule`, the `total_timesteps` of `learn()` is not an integer, or this
+            `learn()` would train beyond those of the schedule.
     """
 
     def _on_training_start(self) -> None:

@@ -11,12 +11,12 @@ def as_integer(name: str, value: object, *, minimum: int) -> int:
     """Returns `value` as an `int`.
 
     Args:
-        name: the argument's name, for the message.
-        value: an `int` or a NumPy integer; `True` and `3.0` are not integers here.
-        minimum: the smallest value allowed.
+        name: The argument's name, for the message.
+        value: An `int` or a NumPy integer; `True` and `3.0` are not integers here.
+        minimum: The smallest value allowed.
 
     Raises:
-        ValueError: if `value` is not an integer or is below `minimum`.
+        ValueError: If `value` is not an integer or is below `minimum`.
     """
     # The look-up in the abstract class is the slow part.
     if type(value) is not int:
@@ -32,7 +32,7 @@ def as_step(step: object) -> int:
     """Returns `step` as an `int`: the argument of every schedule.
 
     Raises:
-        ValueError: if `step` is not an integer or is negative; of a `float`, such as SB3's
+        ValueError: If `step` is not an integer or is negative; of a `float`, such as SB3's
             remaining progress, the message says what to do about it.
     """
     # Every call of a schedule passes here.
@@ -50,7 +50,7 @@ def as_finite(name: str, value: object) -> float:
     """Returns `value` as a finite `float`.
 
     Raises:
-        ValueError: if `value` is not a real number, or is NaN or infinite.
+        ValueError: If `value` is not a real number, or is NaN or infinite.
     """
     if isinstance(value, bool) or not isinstance(value, (float, Real)):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
@@ -67,7 +67,7 @@ def as_learning_rate(name: str, value: object) -> float:
     """Returns `value` as a positive finite `float`.
 
     Raises:
-        ValueError: if `value` is not a real number, or is not positive and finite.
+        ValueError: If `value` is not a real number, or is not positive and finite.
     """
     rate = as_finite(name, value)
     if rate <= 0.0:

@@ -11,10 +11,10 @@ class ConstantSchedule(Schedule):
     """One learning rate at every step: training with a single phase.
 
     Args:
-        learning_rate: the rate, positive and finite.
+        learning_rate: The rate, positive and finite.
 
     Raises:
-        ValueError: if `learning_rate` is not positive and finite.
+        ValueError: If `learning_rate` is not positive and finite.
 
     Examples:
         >>> schedule = ConstantSchedule(3e-4)

@@ -33,13 +33,13 @@ def effective_phases(
     `learning_starts + 1`.
 
     Args:
-        phases: what `schedule.phases(total_timesteps)` returned.
-        steps_per_update: environment timesteps from one update to the next, an integer >= 1.
-        first_update: no update comes before this step, an integer >= 1.
+        phases: What `schedule.phases(total_timesteps)` returned.
+        steps_per_update: Environment timesteps from one update to the next, an integer >= 1.
+        first_update: No update comes before this step, an integer >= 1.
 
     Raises:
-        ValueError: if `phases` do not tile `[0, total)`, or another argument is not an integer
-            >= 1.
+        ValueError: If `phases` do not tile `[0, total)`, or another argument is not an integer >=
+            1.
 
     Examples:
         >>> from schedules import StaircaseSchedule

@@ -22,13 +22,13 @@ class JoinedSchedule(Schedule):
     rate may rise there, so joining a staircase with itself is a warm restart.
 
     Args:
-        first: the schedule before the boundary.
-        boundary: first step of `second`, in environment timesteps, an integer >= 1.
-        second: the schedule from the boundary on; it counts steps from there.
+        first: The schedule before the boundary.
+        boundary: First step of `second`, in environment timesteps, an integer >= 1.
+        second: The schedule from the boundary on; it counts steps from there.
 
     Raises:
-        ValueError: if `first` or `second` is not a `Schedule`, or `boundary` is not an integer
-            >= 1.
+        ValueError: If `first` or `second` is not a `Schedule`, or `boundary` is not an integer >=
+            1.
 
     Examples:
         >>> from schedules import StaircaseSchedule
@@ -70,7 +70,7 @@ class JoinedSchedule(Schedule):
             data: `type` and the arguments; `first` and `second` are such dicts themselves.
 
         Raises:
-            ValueError: if `data` or one of the two is not the dict of a schedule.
+            ValueError: If `data` or one of the two is not the dict of a schedule.
         """
         # Imported here because the registry lists this class.
         from schedules.registry import schedule_from_dict
@@ -87,12 +87,12 @@ def joined(first: Schedule, boundary: int, second: Schedule) -> JoinedSchedule:
     """Joins two schedules: `first` before `boundary`, `second` from there on.
 
     Args:
-        first: the schedule before the boundary.
-        boundary: first step of `second`, in environment timesteps, an integer >= 1.
-        second: the schedule from the boundary on; it counts steps from there.
+        first: The schedule before the boundary.
+        boundary: First step of `second`, in environment timesteps, an integer >= 1.
+        second: The schedule from the boundary on; it counts steps from there.
 
     Raises:
-        ValueError: as `JoinedSchedule` does.
+        ValueError: As `JoinedSchedule` does.
 
     Examples:
         >>> from schedules import ConstantSchedule

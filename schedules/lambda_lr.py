@@ -8,23 +8,23 @@ from schedules.schedule import Schedule
 def lr_lambda(schedule: Schedule) -> Callable[[int], float]:
     """Returns the function to give to `LambdaLR`, for an optimizer created with `lr=1.0`.
 
-    `LambdaLR` sets the rate to `base_lr * lr_lambda(epoch)`. The function returned is the rate
+    `LambdaLR` sets the rate to `base_lr * lr_lambda(epoch)`. The returned function gives the rate
     itself, not a factor, so **the base rate must be 1.0**: the product is then the schedule's rate
-    bit for bit. A factor `schedule(step) / initial` could be off by a rounding at every phase. With
-    another base rate (Adam's default is 1e-3) everything is scaled by it, so check
+    bit for bit. A factor `schedule(step) / initial` could be off by a rounding in every phase. Any
+    other base rate (Adam's default is 1e-3) scales all rates, so check
     `scheduler.get_last_lr()[0] == schedule(0)` once after building the scheduler.
 
-    `epoch` counts the calls of `scheduler.step()`. Call it once for each environment timestep, and
-    boundaries mean what they mean everywhere else.
+    `epoch` counts the calls of `scheduler.step()`. Call it once per environment timestep, so that
+    boundaries come at the right steps.
 
-    The result is a plain function on purpose: `LambdaLR.state_dict()` leaves functions out, while
-    it would copy the fields of a schedule into the checkpoint and, on loading, overwrite them.
+    The result is a plain function on purpose: `LambdaLR.state_dict()` leaves functions out, but
+    would copy the fields of a schedule into the checkpoint and overwrite them on loading.
 
     Args:
-        schedule: the function of the step.
+        schedule: The function of the step.
 
     Raises:
-        ValueError: if `schedule` is not a `Schedule`.
+        ValueError: If `schedule` is not a `Schedule`.
 
     Examples:
         >>> import torch

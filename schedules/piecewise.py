@@ -23,14 +23,14 @@ class PiecewiseConstantSchedule(Schedule):
     `MultiStepLR`; Keras `PiecewiseConstantDecay` switches one step later.
 
     Args:
-        boundaries: first steps of phases 1, 2, …, in environment timesteps; strictly increasing
+        boundaries: First steps of phases 1, 2, …, in environment timesteps; strictly increasing
             integers >= 1. Any sequence; kept as a tuple.
-        values: the rates, one more than boundaries, positive and finite; they may also rise. Any
+        values: The rates, one more than boundaries, positive and finite; they may also rise. Any
             sequence; kept as a tuple.
 
     Raises:
-        ValueError: if a boundary or a rate is none, boundaries do not increase, or the lengths do
-            not fit.
+        ValueError: If a boundary or a rate is invalid, boundaries do not increase, or the lengths
+            do not match.
 
     Examples:
         >>> schedule = PiecewiseConstantSchedule(boundaries=(100, 250), values=(1e-3, 5e-4, 1e-4))
@@ -72,7 +72,7 @@ class PiecewiseConstantSchedule(Schedule):
 
 
 def _as_tuple(name: str, value: object) -> tuple[object, ...]:
-    # A set or a dict would also iterate, in an order that nobody chose.
+    # A set or a dict would also iterate, but in an arbitrary order.
     if not hasattr(value, "__getitem__") or isinstance(value, (str, bytes, dict)):
         raise ValueError(f"{name} must be a sequence of numbers, got {value!r}")
     try:

@@ -16,20 +16,20 @@ class ProgressSchedule:
     SB3 computes `progress_remaining = 1.0 - float(num_timesteps) / float(total)`. This recovers
     `num_timesteps` exactly and returns the schedule's rate there. From the last planned step on it
     returns the rate at `total_timesteps - 1`: SB3's final update comes at `num_timesteps == total`,
-    or after it when the last rollout overshoots, and must not fall into a phase never planned.
+    or after it when the last rollout overshoots, and must not fall into an unplanned phase.
 
-    Pass it as `learning_rate` to the algorithm; use `schedules.callback.StaircaseCallback` as soon
-    as the training takes more than one `learn()`.
+    Pass it as `learning_rate` to the algorithm. If training takes more than one `learn()`, use
+    `schedules.callback.StaircaseCallback` too.
 
     Args:
-        schedule: the function of the step.
-        total_timesteps: planned length of the whole training, in environment timesteps, in
+        schedule: The function of the step.
+        total_timesteps: Planned length of the whole training, in environment timesteps, in
             [1, 10^10].
-        progress_total: the total that SB3 divides by in the current `learn()`, in
+        progress_total: The total that SB3 divides by in the current `learn()`, in
             [1, total_timesteps]; None stands for `total_timesteps`.
 
     Raises:
-        ValueError: if an argument is outside its range; on a call, if `progress_remaining` is not a
+        ValueError: If an argument is outside its range; on a call, if `progress_remaining` is not a
             finite number <= 1.
 
     Examples:

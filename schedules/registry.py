@@ -21,10 +21,10 @@ def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
     """Rebuilds any schedule of `SCHEDULES` from what its `to_dict` returned.
 
     Args:
-        data: the class name as `type`, and the arguments by name.
+        data: The class name as `type`, and the arguments by name.
 
     Raises:
-        ValueError: if `data` is not a mapping, its `type` is unknown, or the class refuses it.
+        ValueError: If `data` is not a mapping, its `type` is unknown, or the class refuses it.
 
     Examples:
         >>> schedule_from_dict({"type": "ConstantSchedule", "learning_rate": 0.001})

@@ -1,4 +1,4 @@
-"""What every schedule is: a function from a step to a learning rate, made of phases."""
+"""The base class of schedules: functions from a step to a learning rate, made of phases."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,13 @@ class Phase:
     Stored as JSON by `dataclasses.asdict(phase)` and rebuilt by `Phase(**stored)`.
 
     Attributes:
-        index: place among the planned phases; phase 0 is the constant-rate phase.
-        start: first step of the phase, in environment timesteps.
-        stop: first step after the phase, in environment timesteps.
-        learning_rate: the rate at every step of the phase.
+        index: Place among the planned phases; phase 0 is the constant-rate phase.
+        start: First step of the phase, in environment timesteps.
+        stop: First step after the phase, in environment timesteps.
+        learning_rate: The rate at every step of the phase.
 
     Raises:
-        ValueError: if a field is not a number of its kind, is negative, or `stop < start`.
+        ValueError: If a field is not a number of its kind, is negative, or `stop < start`.
     """
 
     index: int
@@ -45,7 +45,7 @@ class Phase:
 class Schedule(ABC):
     """A pure function from a step to a learning rate, constant between its boundaries.
 
-    A schedule of one's own is a frozen dataclass that inherits from this class, gives `__call__`
+    To add a schedule, write a frozen dataclass that inherits from this class, implements `__call__`
     and `rate_changes`, and is listed in `schedules.registry.SCHEDULES`.
     """
 
@@ -54,33 +54,33 @@ class Schedule(ABC):
         """Returns the learning rate at `step`; at a boundary it is the new phase's rate.
 
         Args:
-            step: environment timesteps so far, an integer >= 0 (NumPy integers too).
+            step: Environment timesteps so far, an integer >= 0 (NumPy integers too).
 
         Raises:
-            ValueError: if `step` is not an integer or is negative.
+            ValueError: If `step` is not an integer or is negative.
         """
 
     @abstractmethod
     def rate_changes(self, total_timesteps: int) -> Iterable[int]:
         """Returns, in ascending order, every step in `(0, total_timesteps)` where the rate changes.
 
-        A step listed where the rate stays the same does no harm; a change left out does.
+        Listing a step where the rate stays the same is harmless; omitting a change is not.
 
         Args:
-            total_timesteps: length of the training, in environment timesteps, already checked.
+            total_timesteps: Length of the training, in environment timesteps, already checked.
         """
 
     def phases(self, total_timesteps: int) -> tuple[Phase, ...]:
         """Returns the phases of a training of `total_timesteps` steps.
 
-        They tile `[0, total_timesteps)`, each has the rate of `schedule(step)` at all its steps,
-        neighbours differ in rate, and phases that the total cuts off are not listed.
+        They cover `[0, total_timesteps)` without gaps, each has the rate of `schedule(step)` at all
+        its steps, and neighbours differ in rate. Phases beyond the total are not listed.
 
         Args:
-            total_timesteps: length of the training, in environment timesteps, an integer >= 1.
+            total_timesteps: Length of the training, in environment timesteps, an integer >= 1.
 
         Raises:
-            ValueError: if `total_timesteps` is not an integer or is below 1.
+            ValueError: If `total_timesteps` is not an integer or is below 1.
         """
         total = as_integer("total_timesteps", total_timesteps, minimum=1)
         phases: list[Phase] = []
@@ -108,7 +108,7 @@ class Schedule(ABC):
             data: `type` and the arguments; those with a default may be left out.
 
         Raises:
-            ValueError: if `data` is not a mapping, is of another type, lacks an argument, has an
+            ValueError: If `data` is not a mapping, is of another type, lacks an argument, has an
                 unknown one, or holds a value that the class refuses.
         """
         if not isinstance(data, Mapping):

@@ -1,4 +1,4 @@
-"""The staircase: a constant rate that is multiplied by a factor every so many steps."""
+"""The staircase: a rate that is multiplied by a factor at regular intervals."""
 
 import sys
 from bisect import bisect_left
@@ -26,15 +26,15 @@ class StaircaseSchedule(Schedule):
     `StepLR` and `optax.exponential_decay(staircase=True)`; at a boundary the rate is the new one.
 
     Args:
-        initial_learning_rate: the rate of the constant-rate phase, positive and finite.
-        decay_steps: environment timesteps between decays, an integer >= 1.
-        decay_rate: what each decay multiplies the rate by, in (0, 1].
-        minimum_learning_rate: the rate never falls below it; in [0, initial_learning_rate].
-        constant_steps: environment timesteps before the first decay, an integer >= 1; None stands
+        initial_learning_rate: The rate of the constant-rate phase, positive and finite.
+        decay_steps: Environment timesteps between decays, an integer >= 1.
+        decay_rate: What each decay multiplies the rate by, in (0, 1].
+        minimum_learning_rate: The rate never falls below it; in [0, initial_learning_rate].
+        constant_steps: Environment timesteps before the first decay, an integer >= 1; None stands
             for `decay_steps`.
 
     Raises:
-        ValueError: if an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Examples:
         >>> schedule = StaircaseSchedule(1e-3, decay_steps=100, decay_rate=0.5, constant_steps=300)

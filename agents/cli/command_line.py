@@ -1,4 +1,4 @@
-"""Command lines from dataclasses, with mistakes answered in one line."""
+"""Command lines from dataclasses, with one-line errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def called_as(script: str, otherwise: str) -> str:
 
 
 def _one_line(explanation: str) -> str:
-    """Takes tyro's explanation, framed or in plain ASCII, down to its message and suggestion."""
+    """Reduces tyro's explanation, framed or in plain ASCII, to its message and suggestion."""
     framed = "╭" in explanation
     rows = [row.strip(" │") for row in explanation.splitlines() if not row.startswith(("╭", "╰"))]
     parts = re.split(r"\s*[─-]{10,}\s*", " ".join(row for row in rows if row))
@@ -73,7 +73,7 @@ def _one_line(explanation: str) -> str:
 
 @contextlib.contextmanager
 def user_errors(prog: str) -> Iterator[None]:
-    """Turns errors that the user can mend into one line and an exit code.
+    """Turns errors that the user can fix into one line and an exit code.
 
     Args:
         prog: How the program is called.

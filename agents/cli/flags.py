@@ -30,7 +30,7 @@ _on_policy = ", ".join(name for name, algorithm in ALGORITHMS.items() if not alg
 
 
 def _choices(meaning: str, names: Iterable[str], default: str) -> Any:  # noqa: ANN401 (tyro's own)
-    """Help of a flag that takes one of the names, whatever is registered."""
+    """Builds the help of a flag that takes one of the registered names."""
     return tyro.conf.arg(help=f"{meaning}: {', '.join(names)}.", help_behavior_hint=default)
 
 
@@ -248,7 +248,7 @@ def check_modes(arguments: TrainArguments) -> None:
 
 
 def is_study(arguments: TrainArguments) -> bool:
-    """Whether the flags ask for a study rather than for a run.
+    """Tells whether the flags ask for a study rather than for a run.
 
     Args:
         arguments: The flags.
@@ -257,7 +257,7 @@ def is_study(arguments: TrainArguments) -> bool:
 
 
 def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, Any]:
-    """The flags that were given, by field name.
+    """Returns the flags that were given, by field name.
 
     Args:
         arguments: The flags.
@@ -267,7 +267,7 @@ def given_flags(arguments: TrainArguments, names: tuple[str, ...]) -> dict[str, 
 
 
 def flag(name: str) -> str:
-    """The flag of a field.
+    """Returns the flag of a field.
 
     Args:
         name: Field of `TrainArguments`.

@@ -56,7 +56,7 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
             )
         values.update(given)
         if run is None and isinstance(values.get("training_env_kwargs"), Mapping):
-            # A flag goes over what a preset or a file says for training alone.
+            # A flag overrides what a preset or a file sets for training only.
             values["training_env_kwargs"] = {
                 name: value
                 for name, value in values["training_env_kwargs"].items()
@@ -77,11 +77,11 @@ def resolve_config(arguments: TrainArguments, run: RunDirectory | None = None) -
 
 
 def check_same_config(run: RunDirectory, config: RunConfig) -> None:
-    """Refuses to go on with a run that was created otherwise than the flags say.
+    """Refuses to resume a run whose config differs from the flags.
 
     Args:
         run: The run.
-        config: What the flags come to.
+        config: The config that the flags give.
 
     Raises:
         ConfigError: If the two differ.
@@ -96,12 +96,12 @@ def check_same_config(run: RunDirectory, config: RunConfig) -> None:
 
 @dataclass(frozen=True)
 class Fork:
-    """How a run shall be forked.
+    """How to fork a run.
 
     Attributes:
-        step: Step of the snapshot from which the fork goes its own way.
-        changes: What `agents.training.forks.fork_at` takes.
-        name: Tells the fork from others of the run.
+        step: Step of the snapshot at the fork.
+        changes: The changes for `agents.training.forks.fork_at`.
+        name: Name of the fork, unique among the forks of the run.
     """
 
     step: int
@@ -110,7 +110,7 @@ class Fork:
 
 
 def describe_fork(arguments: TrainArguments, run: RunDirectory) -> Fork:
-    """Reads from the flags how a run shall be forked.
+    """Reads from the flags how to fork a run.
 
     Args:
         arguments: The flags, after `check_modes`.
@@ -190,7 +190,7 @@ def read_ranges(words: Sequence[str]) -> dict[str, float | list[float]]:
     """Reads the values of `--env-kwargs`.
 
     Args:
-        words: Each a name, an equals sign and a number, or two with a comma between.
+        words: Each a name, an equals sign and a number, or two numbers separated by a comma.
 
     Returns:
         Numbers and pairs by name.
@@ -221,17 +221,17 @@ def _read_number(text: str) -> float:
 
 
 def changed_schedule(schedule: Schedule | Mapping[str, Any], arguments: TrainArguments) -> Schedule:
-    """Puts the staircase flags into a schedule.
+    """Applies the staircase flags to a schedule.
 
     Args:
         schedule: A schedule or its dictionary.
         arguments: The flags.
 
     Returns:
-        The schedule, the same where no staircase flag was given.
+        The schedule, unchanged if no staircase flag was given.
 
     Raises:
-        ConfigError: If a value is invalid or the schedule is no staircase.
+        ConfigError: If a value is invalid or the schedule is not a staircase.
     """
     if not isinstance(schedule, Schedule):
         schedule = read_schedule(schedule)
@@ -291,7 +291,7 @@ def read_mapping(path: Path, flag: str) -> dict[str, Any]:
 
 
 def _name_flags(message: str, given: Mapping[str, Any]) -> str:
-    """Calls what is wrong by the flag that was given."""
+    """Replaces the name of a field in a message by the flag that was given."""
     # The whole name, and where it is what the message is about.
     for name in given:
         message = re.sub(rf"(?<![\w-]){name}(?= |: |\.)", flag(name), message)
@@ -305,8 +305,8 @@ def resolve_study(arguments: TrainArguments) -> Study:
         arguments: The flags, after `check_modes`.
 
     Returns:
-        That of `--study`; or else the run of the other flags with each of `--seeds`, under a name
-        that the same flags give again.
+        The study of `--study`, or else the run of the other flags with each of `--seeds`. Its name
+        depends only on the flags, so repeating the command finds it again.
 
     Raises:
         ConfigError: If a flag, the file or a value in it is invalid.

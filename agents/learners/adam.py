@@ -1,4 +1,4 @@
-"""Adam's step without torch's preparations for it, which take as long as the step itself."""
+"""Adam's step without torch's preparations, which take as long as the step itself."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.optim import Adam, Optimizer
 
 
 class AdamStep:
-    """A step of an optimizer of SB3's, on gradients that lie in tensors of their own.
+    """The step of one of SB3's optimizers, on gradients in separate tensors.
 
-    The moments and the counters, one for each parameter, are those in the optimizer's state, which
-    is saved, loaded and replaced as ever; the counters lie side by side. Of another optimizer than
-    plain Adam, its own step is called.
+    The moments and counters of the parameters stay in the optimizer's state, which is saved, loaded
+    and replaced as usual; the counters are contiguous in memory. An optimizer other than plain Adam
+    takes its own step.
 
     Args:
         optimizer: The optimizer; its parameters are in one group.
-        gradients: One for each of its parameters, in order.
+        gradients: A gradient for each of its parameters, in order.
     """
 
     def __init__(self, optimizer: Optimizer, gradients: Sequence[Tensor]) -> None:
@@ -42,7 +42,7 @@ class AdamStep:
         self._squares = [state["exp_avg_sq"] for state in states]
 
     def __call__(self) -> None:
-        """Takes the step, at the rate that the optimizer has."""
+        """Takes a step at the optimizer's current rate."""
         parameters, gradients = self._parameters, self._gradients
         group, states = self._optimizer.param_groups[0], self._optimizer.state
         if type(self._optimizer) is not Adam or (
@@ -91,5 +91,5 @@ class AdamStep:
         torch._foreach_addcdiv_(parameters, means, roots, -(rate / (1 - beta1**count)))
 
 
-# A tensor, because a number becomes one of another type first, which takes longer than the rest.
+# A tensor, because converting a number to one would take longer than the rest.
 _ONE = torch.tensor(1.0)

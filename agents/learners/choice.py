@@ -16,7 +16,7 @@ _OURS: dict[str, type[ExactLearner]] = {"sac": SAC, "td3": TD3, "ddpg": DDPG, "t
 
 
 def model_class(config: RunConfig) -> type[BaseAlgorithm]:
-    """The class of a run's model; whichever it is, the run comes to the same bits.
+    """Returns the class of a run's model; all classes produce the same bits.
 
     Args:
         config: The run.
@@ -26,7 +26,7 @@ def model_class(config: RunConfig) -> type[BaseAlgorithm]:
 
 
 def learner_record(model: BaseAlgorithm) -> dict[str, str | None]:
-    """Which code computes the updates of a model, for `run.json`.
+    """Describes for `run.json` which code computes the updates of a model.
 
     Args:
         model: A model whose logger is set; it stays as it is.

@@ -1,7 +1,7 @@
-"""Which models can be updated without autograd, to the same bits, on this machine.
+"""Which models can be updated without autograd, with the same bits, on this machine.
 
-BLAS may add in another order elsewhere. So updates are tried on copies of a model, by both ways and
-from the same random numbers, and compared bit by bit.
+BLAS may add in another order on another machine. Updates are therefore tried on copies of a model
+in both ways, from the same random numbers, and compared bit by bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRIAL_RATE = 1e-3
 
 
 def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
-    """Why a model is updated by SB3's own `train`.
+    """Explains why a model must be updated by SB3's own `train`.
 
     Args:
         model: A learner's model; it stays as it is, and so do the generators.
@@ -44,7 +44,7 @@ def why_not(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any
 
 
 def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
-    """What of a model no update without autograd was written for."""
+    """Names what in a model no update without autograd covers."""
     if model.device.type != "cpu":
         return f"the device {model.device.type} is not covered"
     if model.use_sde:
@@ -66,12 +66,12 @@ def _uncovered(model: Any) -> str | None:  # noqa: ANN401 - of any algorithm
             return "modules with hooks are not covered"
     actor = model.actor.latent_pi if hasattr(model.actor, "latent_pi") else model.actor.mu
     for network in (actor, *model.critic.q_networks):
-        if (what := _odd_layer(network)) is not None:
+        if (what := _uncovered_layer(network)) is not None:
             return f"a network with {what} is not covered"
     return None
 
 
-def _odd_layer(network: nn.Sequential) -> str | None:
+def _uncovered_layer(network: nn.Sequential) -> str | None:
     layers = list(network)
     for before, layer in zip([None, *layers], layers, strict=False):
         follows = type(before) is nn.Linear and type(layer) in (nn.ReLU, nn.Tanh)
@@ -85,11 +85,11 @@ def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
 
 
 def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of any algorithm
-    """In what updates with and without autograd differ, on this machine."""
+    """Names what differs on this machine between updates with and without autograd."""
     steps = max(_TRIAL_UPDATES, getattr(model, "policy_delay", 1))
     with_autograd, without = _twin(model), _twin(model)
     with torch.random.fork_rng(devices=[]):
-        # The second time each goes on from the other's state.
+        # In the second round, each continues from the other's state.
         for _ in range(2):
             seed = torch.get_rng_state()
             with_autograd.train_with_autograd(steps, batch_size)
@@ -111,7 +111,7 @@ def _differing(model: Any, batch_size: int) -> str | None:  # noqa: ANN401 - of 
 
 
 class _Batches:
-    """Batches of random numbers in the place of a replay buffer."""
+    """Batches of random numbers, as a replay buffer returns them."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - of any algorithm
         self._model = model
@@ -144,14 +144,14 @@ class _Batches:
 
 
 def _twin(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
-    """A copy of a model that learns from random numbers and shares nothing that changes."""
+    """Copies a model; the copy learns from random numbers and shares nothing that changes."""
     twin = copy.copy(model)
     # Together, since the optimizers refer to the parameters.
     names = ("policy", "log_ent_coef", "ent_coef_optimizer", "ent_coef_tensor")
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     vars(twin).update(copy.deepcopy(own))
     twin._create_aliases()
-    # At a rate of its own: the model's may be one at which nothing stays finite.
+    # Not at the model's rate, which may be so high that nothing stays finite.
     twin.lr_schedule = lambda _: _TRIAL_RATE
     twin.replay_buffer = _Batches(twin)
     twin._vec_normalize_env = None
@@ -170,7 +170,7 @@ def _state(model: Any) -> dict[str, Any]:  # noqa: ANN401 - of any algorithm
 
 
 def _same(left: Any, right: Any) -> bool:  # noqa: ANN401 - trees of tensors
-    """Whether two trees agree in every bit."""
+    """Tells whether two trees agree in every bit."""
     if isinstance(left, Mapping):
         return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
     if isinstance(left, list | tuple):

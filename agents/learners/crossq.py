@@ -1,9 +1,9 @@
-"""CrossQ for goal-conditioned environments, which sb3-contrib's CrossQ does not take.
+"""CrossQ for goal-conditioned environments, which sb3-contrib's CrossQ does not support.
 
-CrossQ passes observations and next observations through its critic in one batch, so that batch
-normalisation sees both: it concatenates them. With dictionary observations, and so with HER, that
-fails. Here the replay buffers return dictionaries that `torch.cat` concatenates key by key, and
-the policy takes its features from them as SB3's `MultiInputPolicy` classes do.
+CrossQ concatenates observations and next observations and passes them through its critic in one
+batch, so that batch normalisation sees both. That fails with dictionary observations, and so with
+HER. Here the replay buffers return dictionaries that `torch.cat` concatenates key by key, and the
+policy extracts features from them as SB3's `MultiInputPolicy` classes do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training environments: what is added to a task so that a run can be recorded and continued."""
+"""Training environments, with the wrappers that record a run and let it be continued."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from agents.runs.directory import RunError
 
 
 class SnapshotMonitor(Monitor):
-    """SB3's episode recorder, which can also hand out and take back the state of all it wraps."""
+    """SB3's episode recorder, which can also capture and restore the state of all it wraps."""
 
     def snapshot(self) -> dict[str, Any]:
-        """State of the task, the time limit and this recorder, as JSON data."""
+        """Captures task, time limit and this recorder as JSON data."""
         limit = self._time_limit()
         return {
             "task": self.unwrapped.snapshot(),  # type: ignore[attr-defined]
@@ -40,14 +40,14 @@ class SnapshotMonitor(Monitor):
         }
 
     def restore(self, state: dict[str, Any]) -> str | None:
-        """Takes back what `snapshot` gave, in this process or another.
+        """Restores a state from `snapshot`, in this process or another.
 
         Args:
             state: The return value of `snapshot`.
 
         Returns:
-            Why the episode cannot be continued here bit for bit, or None if it is. It is not raised
-            because that would end a worker process, and its trainer would not learn the reason.
+            Why the episode cannot be continued here bit for bit, or `None` if it can. Raising this
+            would end a worker process, and its trainer would not learn the reason.
         """
         try:
             self.unwrapped.restore(state["task"])  # type: ignore[attr-defined]
@@ -60,7 +60,7 @@ class SnapshotMonitor(Monitor):
         return None
 
     def reseed(self, seed: int) -> None:
-        """Has the next episodes drawn with another generator; the running one keeps its goal.
+        """Draws the next episodes from another generator; the running one keeps its goal.
 
         Args:
             seed: Seed of the generator.
@@ -77,7 +77,7 @@ class SnapshotMonitor(Monitor):
 
 
 def env_arguments(config: RunConfig, *, training: bool) -> dict[str, Any]:
-    """What a run's environments are made with, beside their id.
+    """Returns the arguments that a run's environments are made with, besides their id.
 
     Args:
         config: The run.
@@ -122,8 +122,8 @@ def make_env(config: RunConfig, *, training: bool = False, **render: Any) -> Sna
 
 
 def _make_worker_env(config: RunConfig) -> SnapshotMonitor:
-    # Ctrl-C and a job's end reach the whole process group; the trainer still needs its
-    # environments to take the last snapshot, and ends them itself.
+    # Ctrl-C and a job's end reach the whole process group, but the trainer still needs its
+    # environments for the last snapshot and ends them itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return make_env(config, training=True)
@@ -148,7 +148,7 @@ def make_training_envs(config: RunConfig) -> VecEnv:
         venv = DummyVecEnv([partial(make_env, config, training=True)] * config.n_envs)
     if config.normalize is None:
         return venv
-    # Returns are discounted as the algorithm discounts them, unless it says otherwise.
+    # Returns are discounted by the algorithm's gamma, unless the config sets another.
     gamma = ALGORITHMS[config.algo].value("gamma", config.hyperparameters)
     normalize = {"gamma": gamma, **config.normalize}
     if config.observation != "state":
@@ -200,6 +200,6 @@ def training_envs(config: RunConfig) -> Iterator[VecEnv]:
         try:
             venv.close()
         except (EOFError, ConnectionError):
-            # One worker is dead, so SB3 told the others nothing; they ignore polite signals.
+            # One worker is dead, so SB3 did not stop the others, which ignore SIGINT and SIGTERM.
             for process in getattr(venv.unwrapped, "processes", ()):
                 process.kill()

@@ -1,4 +1,4 @@
-"""Learners that make SB3's very updates without autograd, where they can, and else as SB3 does."""
+"""Learners that make SB3's updates bit for bit without autograd, or fall back to SB3's own."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from agents.learners.update import Update, act, train_without_autograd
 
 
 class ExactLearner(OffPolicyAlgorithm):
-    """Puts an update without autograd before that of one of SB3's classes.
+    """Adds an update without autograd to one of SB3's classes.
 
     Attributes:
-        fallback: Why SB3's own `train` is used, in words; `None` where the update is made without
-            autograd, and before the first one.
+        fallback: Why SB3's own `train` is used; `None` if updates are made without autograd, and
+            before the first update.
     """
 
     update_class: ClassVar[type[Update]]
     fallback: str | None = None
     _update: Update | None = None
     _tried: int | None = None
-    _made: list[int] | None = None
+    _addresses: list[int] | None = None
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """Makes an update, to SB3's bits.
+        """Makes an update with SB3's bits.
 
         Args:
             gradient_steps: Batches to draw and learn from.
@@ -51,14 +51,18 @@ class ExactLearner(OffPolicyAlgorithm):
 
     def _current_update(self, batch_size: int) -> Update | None:
         update = self._update
-        if update is not None and update.batch_size == batch_size and update.where() == self._made:
+        if (
+            update is not None
+            and update.batch_size == batch_size
+            and update.addresses() == self._addresses
+        ):
             return update
         if update is not None or self._tried != batch_size:
             self.fallback, self._tried = why_not(self, batch_size), batch_size
             update = self._update = None
             if self.fallback is None:
                 update = self._update = self.update_class(self, batch_size)
-                self._made = update.where()
+                self._addresses = update.addresses()
         return update
 
     def _sample_action(
@@ -74,4 +78,4 @@ class ExactLearner(OffPolicyAlgorithm):
         return self.policy.unscale_action(scaled), scaled
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_tried", "_made", "fallback"]
+        return [*super()._excluded_save_params(), "_update", "_tried", "_addresses", "fallback"]

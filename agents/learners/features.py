@@ -1,4 +1,4 @@
-"""What an agent that learns from pixels may see."""
+"""The features extractor of agents that learn from pixels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ JUDGED = "achieved_goal"
 class UnprivilegedExtractor(CombinedExtractor):
     """SB3's extractor for dictionaries, blind to `achieved_goal`.
 
-    That entry is in every observation because rewards and hindsight replay are made of it. Where
-    the goal is about an object, it is the object's position: an agent that reads it need not look.
+    That entry is in every observation because rewards and hindsight replay are computed from it. If
+    the goal is about an object, it is the object's position, and an agent that reads it need not
+    look at the picture.
 
     Args:
         observation_space: Of the environment.

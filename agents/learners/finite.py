@@ -1,4 +1,4 @@
-"""Whether a training has come to numbers that are not finite, and in what that is seen."""
+"""Detecting numbers that are not finite in a training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNDEFINED_AT_TIMES = "explained_variance"
 
 
 class UpdateWatch:
-    """Looks at what each update leaves, at a cost far below the update's.
+    """Checks the result of each update, at a small part of the update's cost.
 
     Args:
         model: The model; its parameters stay where they are in memory.
@@ -32,7 +32,7 @@ class UpdateWatch:
         self._moments = moments(model)
 
     def non_finite(self, losses: Mapping[str, float]) -> str | None:
-        """Looks at the losses, the parameters and the running statistics.
+        """Checks the losses, the parameters and the running statistics.
 
         Args:
             losses: What the update recorded, by name.
@@ -43,7 +43,7 @@ class UpdateWatch:
         for name, loss in losses.items():
             if not math.isfinite(loss) and name != _UNDEFINED_AT_TIMES:
                 return f"{name} is {loss}"
-        # One sum costs a small part of a look at each entry. It may overflow where all are finite.
+        # A sum is much cheaper than checking each entry, but it may overflow if all are finite.
         if not math.isfinite(torch.cat(self._all).sum().item()):
             for name, parameters in self._parameters.items():
                 if not _is_finite(parameters):
@@ -56,13 +56,13 @@ class UpdateWatch:
 
 
 def non_finite_state(model: BaseAlgorithm) -> str | None:
-    """Looks at all that is trained, and whether it gives an action for the last observation.
+    """Checks everything that is trained, and that it gives an action for the last observation.
 
     Args:
         model: The model; its generators are not drawn from.
 
     Returns:
-        What is not finite, or `None`: also a target network, an optimizer's memory, or the action.
+        What is not finite, or `None`. Target networks, optimizers and the action are checked too.
     """
     if (what := UpdateWatch(model).non_finite({})) is not None:
         return what
@@ -71,7 +71,7 @@ def non_finite_state(model: BaseAlgorithm) -> str | None:
             return f"the state of {name} is not finite"
     if model._last_obs is None:
         return None
-    # Finite parameters may be so large that no action comes out of them.
+    # Finite parameters may be so large that the action is not finite.
     try:
         action, _ = model.policy.predict(model._last_obs, deterministic=True)
     except ValueError:
@@ -80,11 +80,11 @@ def non_finite_state(model: BaseAlgorithm) -> str | None:
 
 
 def non_finite_cause(model: BaseAlgorithm, error: Exception) -> str | None:
-    """Looks whether numbers that are not finite have made a training fail.
+    """Checks whether numbers that are not finite have made a training fail.
 
     Args:
         model: The model, wherever its training stopped.
-        error: What stopped it.
+        error: The error that stopped it.
 
     Returns:
         What is not finite, or `None` if the error must have another cause.

@@ -20,8 +20,8 @@ _tanh_backward: Any = torch.ops.aten.tanh_backward
 class SquashedGaussian:
     """A Gaussian policy squashed by tanh: a = tanh(u), u = μ(s) + σ(s)ε.
 
-    It acts on two halves of a batch at once, the present states and the next ones; the gradient is
-    that of the first half (Haarnoja et al., https://arxiv.org/abs/1812.05905, appendix C).
+    It acts on two halves of a batch at once, the current states and the next ones; gradients are
+    those of the first half (Haarnoja et al., https://arxiv.org/abs/1812.05905, appendix C).
 
     Args:
         actor: SB3's module.
@@ -71,7 +71,7 @@ class SquashedGaussian:
         return action, log_prob.view(-1, 1)
 
     def backward(self, by_action: Tensor, by_log_prob: Tensor) -> None:
-        """The gradients of a loss of the first half's actions and log-probabilities.
+        """Computes the gradients of a loss of the first half's actions and log-probabilities.
 
         Args:
             by_action: Derivative with respect to the actions, of shape `(batch_size, actions)`.

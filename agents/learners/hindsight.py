@@ -20,19 +20,19 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     """SB3's `HerReplayBuffer` for tasks whose episodes end at the goal.
 
     An episode ends when its goal is reached: a recorded transition that arrives at its goal is
-    terminal, and none starts there. SB3's relabelled transitions are neither. Here, one that
-    arrives at its new goal is terminal, and with `skip_reached` one that would start at its new
-    goal is passed over for another (the filter of Manela and Biess,
-    https://arxiv.org/abs/1905.05498): as long as an object is seldom touched, nearly all of them
-    would, and teach nothing. Four transitions are then drawn for each that is to be relabelled; if
-    too few of them can be, ones with the goals of their own episodes fill up the batch.
+    terminal, and none starts there. SB3's relabelled transitions follow neither rule. Here, a
+    transition that arrives at its new goal is terminal. With `skip_reached`, transitions that would
+    start at their new goal are replaced (the filter of Manela and Biess,
+    https://arxiv.org/abs/1905.05498): while an object is rarely touched, nearly all of them would,
+    and would teach nothing. For each transition to be relabelled, four are then drawn. If too few
+    of these qualify, transitions with their own episodes' goals fill up the batch.
 
     The environments must have `compute_reward` and `compute_terminated`, as Gymnasium-Robotics
     defines them.
 
     Args:
         *args: Those of `HerReplayBuffer`.
-        skip_reached: Whether transitions that would start at their new goal are passed over.
+        skip_reached: Whether transitions that would start at their new goal are replaced.
         **kwargs: Those of `HerReplayBuffer`.
     """
 
@@ -42,7 +42,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         self._pack()
 
     def _pack(self) -> None:
-        """Lays each transition's numbers in a row, so that a batch is gathered at once.
+        """Packs each transition's numbers into a row, so that a batch is gathered at once.
 
         The columns that SB3 and others use become views of the rows. Pictures stay columns.
         """
@@ -78,7 +78,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        # Views would be stored a second time, and no views when they are read.
+        # Views would be stored twice, and would not be views when they are loaded.
         del state["_rows"]
         return state
 
@@ -102,7 +102,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         self._finished = None
 
     def forget_finished(self) -> None:
-        """Makes the next `sample` look for the finished episodes again, however they came in."""
+        """Makes the next `sample` look for finished episodes again, after rows were written."""
         self._finished = None
 
     def sample(  # type: ignore[override]
@@ -141,7 +141,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         width, achieved = self._width, self._parts["achieved_goal"]
         start, end = rows[:, :width][:, achieved], rows[:, width:][:, achieved]
         if self.skip_reached:
-            # One question about all of them costs less than two.
+            # One call for both halves costs less than two.
             both = np.concatenate([start, end]), np.concatenate([goals, goals])
             ends = self._ask("compute_terminated", *both)
             started, ended = ends[: len(goals)], ends[len(goals) :]
@@ -192,7 +192,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         return drawn
 
     def _ask(self, method: str, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[Any]:
-        """What the environments, which are all alike, say of reaching goals."""
+        """Calls a method of the environments, which are all alike, on achieved goals."""
         assert self.env is not None
         infos: list[dict[str, Any]] = [{}] * len(achieved)
         (answer,) = self.env.env_method(method, achieved, desired, infos, indices=[0])
@@ -201,7 +201,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     def _observed(
         self, packed: NDArray[np.float32], at: NDArray[np.int64], env: VecNormalize | None
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """The observations and the next ones by key, normalised, from `packed` and the columns."""
+        """Normalises current and next observations, by key, from `packed` and the columns."""
         normalised = (env.norm_obs_keys or []) if env is not None and env.norm_obs else []
         if env is not None and any(key in self._parts for key in normalised):
             packed = self._normalised(packed, env, normalised)
@@ -227,7 +227,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     def _normalised(
         self, packed: NDArray[np.float32], env: VecNormalize, keys: Sequence[str]
     ) -> NDArray[np.float32]:
-        """What `VecNormalize` does to each part, at once; parts without it stay as they are."""
+        """Applies `VecNormalize` to all parts at once; parts without it stay as they are."""
         mean, deviation = np.zeros(self._width), np.ones(self._width)
         limit: Any = env.clip_obs
         for key in keys:

@@ -1,4 +1,4 @@
-"""The seam between a run and what is trained: all that training and snapshots know of a learner."""
+"""The interface between a run and its learner: all that training and snapshots know of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class LearnerState:
-    """All that later steps depend on, except the rows of the replay buffer.
+    """Everything that later steps depend on, except the rows of the replay buffer.
 
     Attributes:
         data: Counters, generators and environments, as JSON data.
@@ -35,16 +35,16 @@ class LearningCallbacks(Protocol):
     """What `Learner.learn` calls while it trains."""
 
     def on_training_start(self) -> None:
-        """Called once, before the first rollout and after the learner's own preparations."""
+        """Is called once, before the first rollout and after the learner's own set-up."""
 
     def on_rollout_start(self) -> None:
-        """Called when the last update is done and the environments have not moved yet.
+        """Is called after the last update and before the environments move.
 
         This is the one point at which state can be captured and restored.
         """
 
     def on_episode_end(self, env: int, episode_return: float, length: int, success: bool) -> None:
-        """Called when a training episode has ended.
+        """Is called at the end of a training episode.
 
         Args:
             env: Index of the parallel environment.
@@ -54,7 +54,7 @@ class LearningCallbacks(Protocol):
         """
 
     def on_training_end(self) -> None:
-        """Called once, after the last update."""
+        """Is called once, after the last update."""
 
 
 class Learner(Protocol):
@@ -90,10 +90,10 @@ class Learner(Protocol):
 
     @property
     def learning_rate(self) -> float:
-        """The rate as the optimizers have it.
+        """The rate read from the optimizers.
 
         Raises:
-            RuntimeError: If they do not all have the same.
+            RuntimeError: If they do not all have the same rate.
         """
 
     @property
@@ -116,13 +116,13 @@ class Learner(Protocol):
         """
 
     def capture(self) -> LearnerState:
-        """The state of the learner, its environments and the process's generators."""
+        """Captures the learner, its environments and the process's generators."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """Networks, optimizers and loose tensors, as nested mappings and lists of tensors."""
+        """Returns networks, optimizers and loose tensors, as nested mappings and lists."""
 
     def restore(self, state: LearnerState) -> None:
-        """Takes back what `capture` gave, in this process or another.
+        """Restores a state from `capture`, in this process or another.
 
         Args:
             state: State of a learner with the same config; called from `on_rollout_start`.
@@ -135,14 +135,14 @@ class Learner(Protocol):
     def reseed(self, seed: int) -> None:
         """Gives every generator a new seed, those of the environments included.
 
-        Episodes that are under way keep their goals; the next ones are drawn anew.
+        Episodes under way keep their goals; later ones are drawn from the new generators.
 
         Args:
             seed: The seed.
         """
 
     def restore_acting(self, state: LearnerState) -> None:
-        """Takes what is needed to act, not to train on: networks and observation statistics.
+        """Restores only what is needed to act: networks and observation statistics.
 
         Args:
             state: State of a learner with the same config.
@@ -159,16 +159,26 @@ class Learner(Protocol):
 
         Args:
             observation: Dictionary of one observation, or of a batch with the batch first.
-            state: Of recurrent policies; none here has one.
-            episode_start: Of recurrent policies.
-            deterministic: Whether the most likely action is taken rather than a random one.
+            state: Returned unchanged; only recurrent policies, which are not used here, have one.
+            episode_start: Ignored, likewise.
+            deterministic: Whether to take the most likely action instead of a random one.
 
         Returns:
             Actions, and `state`.
         """
 
+    def signals(self, updates_before: int) -> dict[str, float]:
+        """Takes signals of how the training fares, where they are due, and changes nothing.
+
+        Args:
+            updates_before: What `updates` was before the last update.
+
+        Returns:
+            Finite numbers by the names in `agents.learners.signals`; empty where none are due.
+        """
+
     def non_finite_update(self, losses: Mapping[str, float]) -> str | None:
-        """Looks at what an update left, at a cost far below the update's.
+        """Checks the result of an update, at a small part of the update's cost.
 
         Args:
             losses: What the update recorded, by name.
@@ -178,21 +188,21 @@ class Learner(Protocol):
         """
 
     def non_finite_state(self) -> str | None:
-        """Looks at all that is trained, and whether an action comes out of it.
+        """Checks everything that is trained, and that it gives an action.
 
         Returns:
             What is not finite, or `None`.
         """
 
     def non_finite_cause(self, error: Exception) -> str | None:
-        """Looks whether numbers that are not finite have made the training fail.
+        """Checks whether numbers that are not finite have made the training fail.
 
         Args:
-            error: What stopped it.
+            error: The error that stopped it.
 
         Returns:
             What is not finite, or `None` if the error must have another cause.
         """
 
     def example_state(self) -> LearnerState:
-        """A state as large as those of a trained learner; this one is not to be trained then."""
+        """Returns a state as large as that of a trained learner, which must not train then."""

@@ -37,9 +37,9 @@ _NOT_FOR_CONFIGS = {"_init_setup_model", "rollout_buffer_class", "rollout_buffer
 def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
 
-    Torch is held to one thread: on several, sums are added in an order that changes from run to
-    run, and no run could be repeated. Warnings of SB3 are left to `agents.learners.trial`, which
-    gives them once, before there is a run.
+    Torch is limited to one thread: with several, the order of additions changes from run to run,
+    and no run could be repeated. SB3's warnings are suppressed here, because
+    `agents.learners.trial` shows them once, before a run is created.
 
     Args:
         config: The run.
@@ -58,7 +58,7 @@ def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
 
 
 def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
-    """Builds what `build_model` does, and lets SB3 warn.
+    """Builds the same as `build_model`, without suppressing SB3's warnings.
 
     Args:
         config: The run.
@@ -105,7 +105,7 @@ def build_model_aloud(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
 
 
 def check_device(device: str) -> None:
-    """Refuses a device that torch does not find; SB3 would take the CPU in its place.
+    """Refuses a device that torch does not find; SB3 would silently use the CPU.
 
     Args:
         device: As in `RunConfig`.
@@ -118,7 +118,7 @@ def check_device(device: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What an error of SB3 or torch says, in one line.
+    """Condenses an error of SB3 or torch into one line.
 
     Args:
         error: The error.
@@ -130,7 +130,7 @@ def reason(error: Exception) -> str:
 
 
 def _policy_kwargs(config: RunConfig, model_class: type[BaseAlgorithm]) -> dict[str, Any]:
-    """The policy's keyword arguments, with classes for their names."""
+    """Returns the policy's keyword arguments, with names resolved to classes."""
     given: dict[str, Any] = deepcopy(dict(config.hyperparameters.get("policy_kwargs") or {}))
     known = _keyword_arguments(model_class.policy_aliases["MultiInputPolicy"])
     known -= {"features_extractor_class", "use_sde"}
@@ -168,7 +168,7 @@ def _keyword_arguments(policy: type[BasePolicy]) -> set[str]:
 
 
 def _check_rms_prop(config: RunConfig, model_class: type[BaseAlgorithm]) -> None:
-    """Refuses what A2C passes over: it has an optimizer of its own, with arguments of its own."""
+    """Refuses arguments that A2C ignores because it sets its own optimizer."""
     parameters = inspect.signature(model_class).parameters
     if "use_rms_prop" not in parameters:
         return
@@ -198,7 +198,7 @@ def _action_noise(config: RunConfig, dimensions: int) -> ActionNoise:
 
 
 def steps_per_update(model: BaseAlgorithm) -> int:
-    """Environment timesteps between two readings of the learning rate.
+    """Returns the environment timesteps between two readings of the learning rate.
 
     Args:
         model: A built model.
@@ -217,7 +217,7 @@ def steps_per_update(model: BaseAlgorithm) -> int:
 
 
 def first_update(model: BaseAlgorithm, interval: int) -> int:
-    """Step of the first update: the first end of a rollout after the warm-up.
+    """Returns the step of the first update: the first end of a rollout after the warm-up.
 
     Args:
         model: A built model.
@@ -232,7 +232,7 @@ def first_update(model: BaseAlgorithm, interval: int) -> int:
 
 
 def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
-    """Every optimizer a model owns, by the dotted name under which SB3 saves it.
+    """Returns every optimizer of a model by the dotted name under which SB3 saves it.
 
     Args:
         model: A built model.
@@ -251,7 +251,7 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
 
 
 def loose_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
-    """The tensors that SB3 saves beside the networks, such as SAC's entropy coefficient.
+    """Returns the tensors that SB3 saves besides the networks, such as SAC's coefficient.
 
     Args:
         model: A built model.

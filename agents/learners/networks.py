@@ -1,7 +1,7 @@
 """Multilayer perceptrons forward and backward, in the order in which autograd computes.
 
-Every product and every sum is the one that autograd would call for, of tensors laid out alike, so
-the results have its very bits. What is saved is the graph, and the gradients that nobody reads.
+Every product and sum is the one that autograd would compute, with tensors in the same memory
+layout, so the results have the same bits. What is saved is the graph and unused gradients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _tanh_backward: Any = torch.ops.aten.tanh_backward.grad_input
 
 
 def layers_of(modules: nn.Module) -> list[nn.Module]:
-    """The layers of a network of SB3's, in order.
+    """Returns the layers of one of SB3's networks, in order.
 
     Args:
         modules: An `nn.Sequential`, or a layer by itself.
@@ -26,10 +26,10 @@ def layers_of(modules: nn.Module) -> list[nn.Module]:
 
 
 class MLP:
-    """Linear layers with ReLU or Tanh behind them, on a batch of fixed size.
+    """Linear layers followed by ReLU or Tanh, on a batch of fixed size.
 
-    It reads the weights of SB3's modules where they are. Its outputs and gradients lie in tensors
-    of its own, which the next pass overwrites.
+    It reads the weights of SB3's modules in place. Its outputs and gradients are in its own
+    tensors, which the next pass overwrites.
 
     Args:
         modules: `nn.Linear`, `nn.ReLU` and `nn.Tanh` in order; each activation follows a linear
@@ -64,7 +64,7 @@ class MLP:
         self._input: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """The outputs, of shape `(rows, outputs)`.
+        """Computes the outputs, of shape `(rows, outputs)`.
 
         Args:
             x: Inputs of shape `(rows, inputs)`.
@@ -111,7 +111,7 @@ class MLP:
 
 
 def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """The outputs of layers for a batch of any size.
+    """Computes the outputs of layers for a batch of any size.
 
     Args:
         modules: `nn.Linear`, `nn.ReLU` and `nn.Tanh`.
@@ -126,7 +126,7 @@ def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 
 def join(observations: Tensor | Mapping[str, Tensor], keys: Sequence[str], out: Tensor) -> None:
-    """Lays the parts of observations side by side, as SB3's extractors do.
+    """Concatenates the parts of observations, as SB3's extractors do.
 
     Args:
         observations: A batch from a replay buffer.

@@ -1,4 +1,4 @@
-"""The replay buffer as rows that never change once they are written, and what follows from them."""
+"""The replay buffer as rows that never change once written, and bookkeeping derived from them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ReplayRows:
         return step // self._buffer.n_envs
 
     def columns(self) -> Columns:
-        """The buffer's arrays by name, the row first."""
+        """Returns the buffer's arrays by name, with rows as the first axis."""
         buffer = self._buffer
         columns = {
             "actions": buffer.actions,
@@ -66,7 +66,7 @@ class ReplayRows:
         return columns
 
     def marks(self) -> Columns:
-        """What else is needed to go on, beside the rows: where running episodes began."""
+        """Returns what is needed besides the rows: where running episodes began."""
         if isinstance(self._buffer, HerReplayBuffer):
             return {"current_ep_start": self._buffer._current_ep_start.copy()}
         return {}
@@ -91,8 +91,8 @@ class ReplayRows:
 def _restore_episode_lengths(buffer: HerReplayBuffer, rows: int) -> None:
     """Derives SB3's `ep_length` from the ends of the episodes.
 
-    A transition counts, with the length of its episode, once that has ended; it no longer does once
-    the buffer has begun to overwrite the episode, or before the episode's end is known.
+    A transition gets the length of its episode once the episode has ended. Until then, and after
+    the buffer has begun to overwrite the episode, it has length 0.
     """
     oldest = max(0, rows - buffer.buffer_size)
     positions = np.arange(oldest, rows) % buffer.buffer_size

@@ -96,14 +96,14 @@ class SACUpdate(Update):
         return used, actor_loss, critic_loss, alpha_loss
 
     def target(self, batch: Any, actions: Tensor, entropy: Tensor) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
-        """What the critics are to learn, of shape `(batch_size, 1)`.
+        """Computes the critics' target, of shape `(batch_size, 1)`.
 
         Args:
             batch: The transitions.
             actions: Drawn at the next states.
             entropy: α log π of these.
         """
-        x = self.beside(self.next_states, actions)
+        x = self.critic_input(self.next_states, actions)
         least = torch.cat([q.forward(x) for q in self.targets], 1).amin(1, keepdim=True)
         return least.sub_(entropy).mul_(self.discounts(batch)).add_(batch.rewards)
 
@@ -117,7 +117,7 @@ class SACUpdate(Update):
         Returns:
             The loss.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         losses = torch.zeros(())
         for q in self.critics:
             error = q.forward(x).sub_(target)
@@ -126,12 +126,12 @@ class SACUpdate(Update):
         return 0.5 * losses.item()
 
     def value(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The least Q(s,a), and the derivative of its negative mean with respect to the actions.
+        """Computes the least Q(s,a), and the derivative of its negative mean by the actions.
 
         Args:
             actions: The policy's, at the present states.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         least, which = torch.min(
             torch.cat([q.forward(x) for q in self.critics], 1), 1, keepdim=True
         )
@@ -140,10 +140,10 @@ class SACUpdate(Update):
             q.backward(picked[:, i : i + 1], weights=False, inputs=True)
             for i, q in enumerate(self.critics)
         ]
-        return least, self.of_actions(deltas)
+        return least, self.action_gradient(deltas)
 
     def explore(self, features: Tensor) -> Tensor:
-        """The actions of a step, in [-1, 1].
+        """Returns the actions of a step, in [-1, 1].
 
         Args:
             features: Of shape `(environments, features)`.

@@ -16,6 +16,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import safe_mean, set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
@@ -26,6 +27,7 @@ from agents.learners.finite import UpdateWatch, non_finite_cause, non_finite_sta
 from agents.learners.learner import Learner, LearnerState, LearningCallbacks
 from agents.learners.model import build_model, loose_tensors, optimizers, steps_per_update
 from agents.learners.replay_rows import ReplayRows
+from agents.learners.signals import RolloutSample, is_due, sample_rollout, take_signals
 from agents.learners.training_state import capture_state, restore_moments, restore_state
 from agents.learners.update_logger import UpdateLogger
 from schedules.callback import StaircaseCallback
@@ -62,6 +64,7 @@ class SB3Learner:
     def __init__(self, model: BaseAlgorithm) -> None:
         self.model = model
         self.steps_per_update = steps_per_update(model)
+        self._rollout: RolloutSample | None = None
 
     @property
     def step(self) -> int:  # noqa: D102 - see Learner
@@ -107,7 +110,7 @@ class SB3Learner:
         self.model.set_logger(logger)
         self.model.learn(
             total_timesteps,
-            callback=CallbackList([StaircaseCallback(), _Forward(callbacks)]),
+            callback=CallbackList([StaircaseCallback(), _Forward(callbacks, self)]),
             log_interval=_LOG_INTERVAL_EPISODES if off_policy else 1,
         )
 
@@ -117,7 +120,7 @@ class SB3Learner:
         self.model.save(file)
         files = {AGENT: file.getvalue()}
         if (normalizer := self.model.get_vec_normalize_env()) is not None:
-            # As `VecNormalize.save` writes it, which takes nothing but a path.
+            # The format of `VecNormalize.save`, which accepts only a path.
             files[NORMALIZER] = pickle.dumps(normalizer)
         return LearnerState(data, arrays, files)
 
@@ -141,7 +144,7 @@ class SB3Learner:
 
     def _restore_parameters(self, state: LearnerState) -> None:
         file = io.BytesIO(state.files[AGENT])
-        # Takes the tensors alone: the rest of the archive is pickled.
+        # Reads only the tensors: the rest of the archive is pickled.
         _, parameters, variables = load_from_zip_file(
             file, device=self.model.device, load_data=False
         )
@@ -161,6 +164,18 @@ class SB3Learner:
         if (normalizer := self.model.get_vec_normalize_env()) is not None:
             observation = normalizer.normalize_obs(observation)
         return self.model.predict(observation, state, episode_start, deterministic)
+
+    def keep_rollout(self) -> None:
+        """Notes what signals need of a rollout before the update, if they will be due after it."""
+        model = self.model
+        if isinstance(model, OnPolicyAlgorithm):
+            due = is_due(model, 0, self.steps_per_update)
+            self._rollout = sample_rollout(model) if due else None
+
+    def signals(self, updates_before: int) -> dict[str, float]:  # noqa: D102
+        if not is_due(self.model, updates_before, self.steps_per_update):
+            return {}
+        return take_signals(self.model, self._rollout)
 
     @cached_property
     def _watch(self) -> UpdateWatch:
@@ -183,7 +198,7 @@ class SB3Learner:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = torch.zeros_like(parameter)
-            # What it remembers of the gradients is part of a state, from its first step on.
+            # An optimizer's moments exist only from its first step on, and are part of the state.
             optimizer.step()
         return self.capture()
 
@@ -191,9 +206,9 @@ class SB3Learner:
 class _Forward(BaseCallback):
     """Passes SB3's callbacks on."""
 
-    def __init__(self, callbacks: LearningCallbacks) -> None:
+    def __init__(self, callbacks: LearningCallbacks, learner: SB3Learner) -> None:
         super().__init__()
-        self._callbacks = callbacks
+        self._callbacks, self._learner = callbacks, learner
 
     def _on_training_start(self) -> None:
         self._callbacks.on_training_start()
@@ -208,6 +223,9 @@ class _Forward(BaseCallback):
                     env, ended["r"], ended["l"], bool(info["is_success"])
                 )
         return True
+
+    def _on_rollout_end(self) -> None:
+        self._learner.keep_rollout()
 
     def _on_training_end(self) -> None:
         self._callbacks.on_training_end()

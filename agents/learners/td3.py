@@ -78,10 +78,10 @@ class TD3Update(Update):
         clip = self.model.target_noise_clip
         noise = self.noise.normal_(0, self.model.target_policy_noise).clamp_(-clip, clip)
         actions = noise.add_(self.target_actor.forward(self.next_states)).clamp_(-1, 1)
-        x = self.beside(self.next_states, actions)
+        x = self.critic_input(self.next_states, actions)
         least = torch.cat([q.forward(x) for q in self.targets], 1).amin(1, keepdim=True)
         target = least.mul_(self.discounts(batch)).add_(batch.rewards)
-        x = self.beside(self.present_states, batch.actions)
+        x = self.critic_input(self.present_states, batch.actions)
         loss = torch.zeros(())
         for q in self.critics:
             error = q.forward(x).sub_(target)
@@ -98,14 +98,14 @@ class TD3Update(Update):
         """
         first = self.critics[0]
         action = self.actor.forward(self.present_states)
-        loss = -first.forward(self.beside(self.present_states, action)).mean()
+        loss = -first.forward(self.critic_input(self.present_states, action)).mean()
         delta = first.backward(self.minus_share, weights=False, inputs=True)
-        self.actor.backward(self.of_actions([delta]).contiguous())
+        self.actor.backward(self.action_gradient([delta]).contiguous())
         self.actor_step()
         return loss.item()
 
     def explore(self, features: Tensor) -> Tensor:
-        """The actions of a step, without noise.
+        """Returns the actions of a step, without noise.
 
         Args:
             features: Of shape `(environments, features)`.

@@ -36,14 +36,14 @@ class TQCUpdate(SACUpdate):
         self.shares = shares.expand(batch_size, nets, quantiles).contiguous()
 
     def target(self, batch: Any, actions: Tensor, entropy: Tensor) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
-        """The lowest quantiles of all targets, of shape `(batch_size, kept)`.
+        """Computes the lowest quantiles of all targets, of shape `(batch_size, kept)`.
 
         Args:
             batch: The transitions.
             actions: Drawn at the next states.
             entropy: α log π of these.
         """
-        x = self.beside(self.next_states, actions)
+        x = self.critic_input(self.next_states, actions)
         quantiles, _ = torch.cat([q.forward(x) for q in self.targets], 1).sort()
         kept = quantiles[:, : self.kept] - entropy
         return kept.mul_(self.discounts(batch)).add_(batch.rewards)
@@ -60,7 +60,7 @@ class TQCUpdate(SACUpdate):
         Returns:
             The loss.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         quantiles = torch.stack([q.forward(x) for q in self.critics], 1)
         delta = target[:, None, None] - quantiles[..., None]
         weight = torch.where(delta < 0, self.below, self.above)
@@ -74,18 +74,18 @@ class TQCUpdate(SACUpdate):
         return loss.item()
 
     def value(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Q(s,a), the mean of all quantiles, and the derivative of its negative mean.
+        """Computes Q(s,a), the mean of all quantiles, and the derivative of its negative mean.
 
         Args:
             actions: The policy's, at the present states.
         """
-        x = self.beside(self.present_states, actions)
+        x = self.critic_input(self.present_states, actions)
         quantiles = torch.stack([q.forward(x) for q in self.critics], 1)
         deltas = [
             q.backward(self.shares[:, number], weights=False, inputs=True)
             for number, q in enumerate(self.critics)
         ]
-        return quantiles.mean(2).mean(1, keepdim=True), self.of_actions(deltas)
+        return quantiles.mean(2).mean(1, keepdim=True), self.action_gradient(deltas)
 
 
 class TQC(ExactLearner, sb3_contrib.TQC):

@@ -1,6 +1,6 @@
-"""The state of a training process as plain data: all that later steps depend on.
+"""The state of a training process as plain data: everything that later steps depend on.
 
-Networks and optimizers are not here: SB3 saves those itself, without pickling.
+Networks and optimizers are not included: SB3 saves their tensors itself.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def capture_state(model: BaseAlgorithm) -> tuple[dict[str, Any], Arrays]:
 
 
 def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -> None:
-    """Puts a model, its environments and the process's generators into a captured state.
+    """Restores a model, its environments and the process's generators from a captured state.
 
     Args:
         model: A model built from the same config, inside `learn()` between an update and the
@@ -139,24 +139,27 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
 
 @contextmanager
 def kept_generators() -> Iterator[None]:
-    """Leaves Python's, NumPy's and torch's generators as they were before the block.
+    """Restores the generators of Python, NumPy and torch at the end of the block.
 
-    SB3 seeds them whenever it builds a model, which must not change what a training beside draws.
+    SB3 seeds them whenever it builds a model, which must not affect a training in this process.
     """
     python, legacy, tensor = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)
         torch.set_rng_state(tensor)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
 
 
 def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:
-    """The values in the order in memory of an example.
+    """Lays values out in memory in the order of an example.
 
-    A picture that was transposed lies there channel by channel at each pixel, and convolutions add
-    up in another order, to other bits, what lies otherwise.
+    A transposed picture keeps its channels together at each pixel. With another layout,
+    convolutions would add in another order and give other bits.
     """
     array = np.empty_like(example)
     array[...] = values
@@ -164,10 +167,10 @@ def _laid_out(values: NDArray[Any], example: NDArray[Any]) -> NDArray[Any]:
 
 
 def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
-    """Puts back the running means and variances of `VecNormalize`, where a run has it.
+    """Restores the running means and variances of `VecNormalize`, if a run has it.
 
     Args:
-        model: A model built from the run's config, with as many environments as one likes.
+        model: A model built from the run's config, with any number of environments.
         arrays: Arrays of `capture_state`.
     """
     for name, statistic in moments(model).items():
@@ -177,7 +180,7 @@ def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
 
 
 def moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:
-    """The running means and variances of `VecNormalize`, by name; none where a run is without.
+    """Returns the running means and variances of `VecNormalize` by name, if a run has any.
 
     Args:
         model: A model.
@@ -200,6 +203,6 @@ def _ou_noises(model: BaseAlgorithm) -> list[OrnsteinUhlenbeckActionNoise]:
 
 
 def _noise_distribution(model: BaseAlgorithm) -> StateDependentNoiseDistribution | None:
-    """The holder of gSDE's noise matrices, which last over several steps and are no parameters."""
+    """Returns the holder of gSDE's noise matrices, which outlast a step but are not parameters."""
     distribution = getattr(getattr(model, "actor", None) or model.policy, "action_dist", None)
     return distribution if isinstance(distribution, StateDependentNoiseDistribution) else None

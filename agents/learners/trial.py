@@ -1,4 +1,4 @@
-"""A trial of a run before there is one: whatever would end its training soon, ends this."""
+"""A trial before a run is created: errors that would soon end its training end the trial."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ logger = logging.getLogger(__name__)
 
 
 def try_config(config: RunConfig) -> tuple[int, int, dict[str, str | None]]:
-    """Builds a run's model, takes a step and an update with it, and throws it away.
+    """Builds a run's model, takes a step and an update with it, and discards it.
 
-    Few environments, few rows and a small batch do, so that it takes tenths of a second. Nothing is
-    written, and nothing of it reaches the run. What SB3 warns of is logged, a line each.
+    Few environments, few rows and a small batch suffice, so it takes tenths of a second. Nothing is
+    written, and the run is not affected. SB3's warnings are logged, one line each.
 
     Args:
         config: The run.
 
     Returns:
         Environment timesteps between two readings of the learning rate, the step of the first
-        update, which may lie beyond the end of the training, and what `learner_record` gives.
+        update, which may lie beyond the end of the training, and the result of `learner_record`.
 
     Raises:
         ConfigError: If the run could not be trained.
@@ -75,7 +75,7 @@ def try_config(config: RunConfig) -> tuple[int, int, dict[str, str | None]]:
 
 
 def _with_few_rows(config: RunConfig) -> RunConfig:
-    """The config with a small replay buffer: SB3's for hindsight takes seconds to be made."""
+    """Shrinks the replay buffer: SB3's hindsight buffer takes seconds to create."""
     if not ALGORITHMS[config.algo].off_policy:
         return config
     rows = min(_value(config, "buffer_size"), _BUFFER)
@@ -85,7 +85,7 @@ def _with_few_rows(config: RunConfig) -> RunConfig:
 
 
 def _check_buffer(config: RunConfig, model: OffPolicyAlgorithm, interval: int) -> None:
-    """Checks that the run's replay buffer can be had, logged, and sampled at every update."""
+    """Checks that the run's replay buffer fits in memory and can be logged and always sampled."""
     if not isinstance(model.observation_space, spaces.Dict):
         raise ConfigError("runs need environments with dictionary observations")
     buffer = DictReplayBuffer(

@@ -1,4 +1,4 @@
-"""What the updates without autograd have in common, and acting between them."""
+"""The base class of updates without autograd, and acting between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents.learners.networks import MLP, join
 
 
 class Update(ABC):
-    """The update of an algorithm, for one size of the batch.
+    """The update of an algorithm, for one batch size.
 
     Args:
         model: SB3's model.
@@ -35,7 +35,7 @@ class Update(ABC):
         self.states = torch.empty(2 * batch_size, extractor.features_dim)
         self.present_states, self.next_states = self.states[:batch_size], self.states[batch_size:]
         self.action_size = int(np.prod(model.action_space.shape))
-        self._beside = torch.empty(batch_size, extractor.features_dim + self.action_size)
+        self._critic_input = torch.empty(batch_size, extractor.features_dim + self.action_size)
         self._pointers: list[Callable[[], int]] | None = None
         # The derivative of a mean over the batch.
         self.share = torch.full((batch_size, 1), 1.0 / batch_size)
@@ -50,14 +50,14 @@ class Update(ABC):
 
     @abstractmethod
     def explore(self, features: Tensor) -> Tensor:
-        """The actions of a step, in [-1, 1].
+        """Returns the actions of a step, in [-1, 1].
 
         Args:
             features: Of shape `(environments, features)`.
         """
 
     def load(self, batch: Any) -> None:  # noqa: ANN401 - a named tuple of SB3's
-        """Puts the states of a batch in place.
+        """Copies the states of a batch into this update's tensors.
 
         Args:
             batch: The transitions.
@@ -66,7 +66,7 @@ class Update(ABC):
         join(batch.next_observations, self.keys, self.next_states)
 
     def discounts(self, batch: Any) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
-        """γ where an episode goes on, else 0; of shape `(batch_size, 1)`.
+        """Returns γ where an episode goes on, else 0; of shape `(batch_size, 1)`.
 
         Args:
             batch: The transitions.
@@ -76,16 +76,16 @@ class Update(ABC):
         going_on: Tensor = 1 - batch.dones
         return going_on.mul_(self.model.gamma if gamma is None else gamma)
 
-    def beside(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The critics' input, until the next call.
+    def critic_input(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Returns the critics' input, valid until the next call.
 
         Args:
             states: Of shape `(batch_size, features)`.
             actions: Of shape `(batch_size, actions)`.
         """
-        return torch.cat([states, actions], 1, out=self._beside)
+        return torch.cat([states, actions], 1, out=self._critic_input)
 
-    def of_actions(self, deltas: list[Tensor]) -> Tensor:
+    def action_gradient(self, deltas: list[Tensor]) -> Tensor:
         """Sums derivatives with respect to the critics' input, last critic first as autograd does.
 
         Args:
@@ -99,8 +99,8 @@ class Update(ABC):
             total = total.add_(delta)
         return total[:, self.states.shape[1] :]
 
-    def where(self) -> list[int]:
-        """Addresses of what it was made from: another model's, or moved, if they are others."""
+    def addresses(self) -> list[int]:
+        """Returns the addresses of its tensors and of their owners, to detect replaced ones."""
         if self._pointers is None:
             self._pointers = [p.data_ptr for net in self.networks for p in net.parameters]
         model = self.model
@@ -112,13 +112,13 @@ class Update(ABC):
         return [*(pointer() for pointer in self._pointers), *map(id, owners)]
 
     def average_targets(self) -> None:
-        """θ' ← (1-τ)θ' + τθ, in two roundings as in SB3's `polyak_update`."""
+        """Computes θ' ← (1-τ)θ' + τθ, rounding twice as SB3's `polyak_update` does."""
         torch._foreach_mul_(self.averages, torch.tensor(1 - self.model.tau))
         torch._foreach_add_(self.averages, self.averaged, alpha=self.model.tau)
 
 
 def mean(values: Sequence[float]) -> Any:  # noqa: ANN401 - NumPy's
-    """`np.mean`, which takes long for a single value and makes 0.0 of -0.0.
+    """Computes `np.mean`, which is slow for a single value and turns -0.0 into 0.0.
 
     Args:
         values: At least one.
@@ -127,7 +127,7 @@ def mean(values: Sequence[float]) -> Any:  # noqa: ANN401 - NumPy's
 
 
 def act(model: Any, update: Update, observations: Any) -> NDArray[Any]:  # noqa: ANN401 - SB3's
-    """What `model.predict(observations)` gives.
+    """Computes the result of `model.predict(observations)`.
 
     Args:
         model: SB3's model.
@@ -157,7 +157,7 @@ def train_without_autograd(model: Any, update: Update, gradient_steps: int) -> N
         update: Its update.
         gradient_steps: Batches to draw and learn from.
     """
-    # The policy's mode means nothing to the layers that are covered, and to set it takes long.
+    # The training mode is not set: it does not affect these layers, and setting it is slow.
     model._update_learning_rate(update.optimizers)
     with torch.no_grad():
         update.train(gradient_steps)

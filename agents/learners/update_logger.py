@@ -11,10 +11,10 @@ from stable_baselines3.common.logger import Logger, make_output_format
 class UpdateLogger(Logger):
     """SB3's logger, which keeps what an update recorded apart, for its own step.
 
-    SB3 dumps to TensorBoard before an update and not after, so the values of an update, and its
-    rate, would appear at the step of the next dump, and the last ones never. And the values stay
-    until they are dumped, so a loss that an update did not compute (TD3's delayed actor) would be
-    read again from an earlier one.
+    SB3 dumps to TensorBoard before an update, not after it, so the values and the rate of an update
+    would appear at the step of the next dump, and the last ones never. Values also stay until they
+    are dumped, so a loss that an update did not compute (TD3's delayed actor) would be read again
+    from an earlier update.
 
     Args:
         folder: Folder of the TensorBoard event files.

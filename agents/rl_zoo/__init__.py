@@ -1,8 +1,8 @@
 """The presets as RL Baselines3 Zoo reads them.
 
-The Zoo takes one config an algorithm, `--conf-file agents.rl_zoo.sac`, and finds in it what to
-train each environment with: a dictionary `hyperparams` by environment id. The modules here compute
-theirs from the presets, so there is nothing to keep in step.
+The Zoo takes one config per algorithm, `--conf-file agents.rl_zoo.sac`, and reads from it a
+dictionary `hyperparams` by environment id. The modules here compute theirs from the presets, so
+there is no second copy to maintain.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from schedules import ProgressSchedule, schedule_from_dict
 
 
 class FollowSchedule(BaseCallback):
-    """Gives a model that was built with a fixed learning rate a schedule to follow.
+    """Applies a schedule to a model that was built with a fixed learning rate.
 
-    The Zoo takes a learning rate only as a number or a straight line to zero, but any callback.
-    A model whose rate is not the schedule's first was given another by `--hyperparams` or by a
-    search, and keeps it.
+    The Zoo accepts a learning rate only as a number or a linear decay to zero, but any callback. If
+    the model's rate is not the schedule's first one, `--hyperparams` or a search has set it, and
+    the model keeps it.
 
     Args:
         schedule: In the form of `Schedule.to_dict`.
@@ -88,7 +88,7 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
 
 
 def _with_classes(policy_kwargs: Mapping[str, Any]) -> str:
-    """Writes classes for their names, in the form of a string that the Zoo evaluates."""
+    """Replaces names by classes, in a string that the Zoo evaluates."""
     words = []
     for key, value in policy_kwargs.items():
         if key == "activation_fn":

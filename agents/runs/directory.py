@@ -36,7 +36,7 @@ FORMAT = "staircase-lab run"
 FORMAT_VERSION = 1
 BRANCH_LENGTHS = ("phase", "end")
 LONGEST_REASON = 400
-# Those that every run has; what was added since has a default, as runs were trained before.
+# Keys that every run has. Later keys have defaults that describe how older runs were trained.
 _CONFIG_KEYS = (
     *("seed", "n_envs", "vec_env", "reward", "control", "device", "snapshot_every"),
     *("hyperparameters", "her", "action_noise", "normalize"),
@@ -53,11 +53,11 @@ class Parent:
 
     Attributes:
         run: Path of the parent's run directory, relative to the branch's own.
-        step: Step of the snapshot at which the two part.
-        phase: Index of the parent's phase that holds at the next update.
-        state_sha256: Checksum of that snapshot's state; `None` in branches that were created
-            before it was noted.
-        generator_seed: Seed that all generators get at the fork; `None` if they go on as they are.
+        step: Step of the snapshot at the fork.
+        phase: Index of the parent's phase at the next update.
+        state_sha256: Checksum of that snapshot's state; `None` in older branches, which did not
+            record it.
+        generator_seed: Seed that all generators get at the fork; `None` if they are not reseeded.
     """
 
     run: str
@@ -71,28 +71,28 @@ class Parent:
 class RunDirectory:
     """One run on disk.
 
-    `run.json` is written once, when the run is created; what a run has reached is told by the
-    snapshots and tables beside it.
+    `run.json` is written once, when the run is created. How far the run has come follows from the
+    snapshots and tables next to it.
 
     Attributes:
         path: The folder.
         config: What is trained.
         phases: Planned phases of the schedule.
-        effective_phases: Those phases that an update meets, and when each of them really holds,
-            given when the algorithm updates; empty if nothing is ever updated.
+        effective_phases: The phases that see an update, with the steps at which they really take
+            effect, which depend on when the algorithm updates; empty if there is no update.
         steps_per_update: Environment timesteps between two readings of the rate.
         first_update: Step of the first update, after the warm-up; it may lie beyond the end.
             `None` if the algorithm never updates.
         parent: Where the run was forked from; `None` for a trunk.
-        held_branch_length: How far the held branches go that are trained with the run, `"phase"`
-            or `"end"`; `None` if it has none.
+        held_branch_length: Where the held branches that are trained with the run end, `"phase"` or
+            `"end"`; `None` if it has none.
         created: UTC time of creation, ISO 8601.
         versions: Versions of Python and of the packages that decide the outcome.
         git_revision: Commit of the code, with `+changes` if the tree was not clean; `None`
             outside a git checkout.
-        processor: What `agents.runs.processor.processor` gave; empty in runs that did not note it.
-        learner: What `agents.learners.choice.learner_record` gave: which code computes the updates
-            where the run was created; empty in runs that did not note it.
+        processor: The result of `agents.runs.provenance.processor`; empty in older runs.
+        learner: The result of `agents.learners.choice.learner_record`: which code computes the
+            updates on the machine that created the run; empty in older runs.
     """
 
     path: Path
@@ -111,7 +111,7 @@ class RunDirectory:
 
     @cached_property
     def untrained_phases(self) -> Mapping[int, str]:
-        """Why no update meets a phase, by index, for each planned phase that none meets."""
+        """Reasons why planned phases see no update, by index of the phase."""
         met = {phase.index for phase in self.effective_phases}
         early = f"the first comes at step {self.first_update}"
         between = f"{self.config.algo} updates every {self.steps_per_update} steps"
@@ -129,7 +129,7 @@ class RunDirectory:
         return (*self.phases[:first], *self.effective_phases)
 
     def phase_at(self, step: int) -> Phase:
-        """The phase that holds at a step: the last one that has started, or else the first.
+        """Returns the phase at a step: the last one that has started, or else the first.
 
         Args:
             step: The step.
@@ -141,7 +141,7 @@ class RunDirectory:
     def phase_end_steps(self) -> Mapping[int, int]:
         """Step of the snapshot at the end of each effective phase, by index.
 
-        It is the last before the next phase's first update, and at the end that of the run.
+        This is the last snapshot before the next phase's first update, or the run's final one.
         """
         phases = self.effective_phases
         ends = {left.index: right.start - self.steps_per_update for left, right in pairwise(phases)}
@@ -149,15 +149,15 @@ class RunDirectory:
 
     @cached_property
     def fork_steps(self) -> Mapping[int, int]:
-        """Step of the snapshot from which a branch goes its own way in a phase, by its index.
+        """Step of the snapshot at which branches that begin with a phase fork, by its index.
 
-        Those phases are listed that an update meets, and another one a phase before.
+        Lists every phase that sees an update, except the first one.
         """
         phases = self.effective_phases
         return {right.index: self.phase_end_steps[left.index] for left, right in pairwise(phases)}
 
     def keeps_snapshot_at(self, step: int) -> bool:
-        """Whether a snapshot that belongs to no phase's end is kept beside newer ones.
+        """Returns whether a snapshot that is not at the end of a phase is kept permanently.
 
         Args:
             step: Step of the snapshot.
@@ -168,7 +168,7 @@ class RunDirectory:
         return every is not None and step // every > (step - self.steps_per_update) // every
 
     def why_no_fork(self, phase: int | None) -> str:
-        """Why a branch cannot go its own way in a phase, and in which phases it can.
+        """Explains why a branch cannot begin at a phase, and at which phases it can.
 
         Args:
             phase: An index that is not in `fork_steps`.
@@ -232,7 +232,7 @@ class RunDirectory:
         parent: Parent | None = None,
         held_branch_length: str | None = None,
     ) -> RunDirectory:
-        """Describes a run that is not on disk; it notes neither time nor versions.
+        """Describes a run that is not on disk, without its time of creation and versions.
 
         Args:
             path: Its folder.
@@ -288,7 +288,7 @@ class RunDirectory:
             The new run.
 
         Raises:
-            RunError: If the folder holds anything already or cannot be written.
+            RunError: If the folder is not empty or cannot be written.
         """
         check_free(path)
         try:
@@ -307,7 +307,7 @@ class RunDirectory:
         return run
 
     def to_json(self) -> bytes:
-        """The content of `run.json`."""
+        """Returns the content of `run.json`."""
         data = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -374,7 +374,7 @@ class RunDirectory:
             expected = effective_phases(phases, steps, first)
             effective = _stored_phases(data, "effective_phases", expected)
         else:
-            # Such a run is from before the warm-up was considered.
+            # Such a run predates effective phases that account for the warm-up.
             _stored_phases(data, "effective_phases", effective_phases(phases, steps))
             first = _usual_first_update(config, steps)
             effective = effective_phases(phases, steps, first)
@@ -445,7 +445,7 @@ def _stored_config(file: Path, data: Mapping[str, Any]) -> RunConfig:
 def _stored_phases(
     data: Mapping[str, Any], name: str, expected: tuple[Phase, ...]
 ) -> tuple[Phase, ...]:
-    """The phases as they follow from the rest, after checking that the file says so too."""
+    """Derives the phases from the rest of the file and checks that the stored ones agree."""
     require_equal(stored(data, name), [dataclasses.asdict(phase) for phase in expected], name)
     return expected
 
@@ -476,7 +476,7 @@ def _stored_time(value: object, name: str) -> str:
 
 
 def _usual_first_update(config: RunConfig, steps_per_update: int) -> int:
-    """The first update of a run that does not say it: after the warm-up that SB3 gave it."""
+    """Returns the first update of a run that does not record it: the one after SB3's warm-up."""
     warm_up = config.hyperparameters.get("learning_starts", 100)
     if not ALGORITHMS[config.algo].off_policy or not isinstance(warm_up, int):
         return steps_per_update
@@ -484,7 +484,7 @@ def _usual_first_update(config: RunConfig, steps_per_update: int) -> int:
 
 
 def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
-    """Steps of the snapshots of a run, in order.
+    """Returns the steps of a run's snapshots, ascending.
 
     Args:
         run: The run.
@@ -495,7 +495,7 @@ def snapshot_steps(run: RunDirectory) -> tuple[int, ...]:
 
 
 def is_complete(run: RunDirectory) -> bool:
-    """Whether a run has its last snapshot.
+    """Returns whether a run has its final snapshot.
 
     Args:
         run: The run.
@@ -528,7 +528,7 @@ def check_free(path: Path) -> None:
         path: The folder; it may be missing or empty.
 
     Raises:
-        RunError: If it holds anything already, or cannot be read.
+        RunError: If it is not empty or cannot be read.
     """
     try:
         if path.exists() and any(path.iterdir()):
@@ -538,14 +538,14 @@ def check_free(path: Path) -> None:
 
 
 def new_run_path(config: RunConfig, root: Path = Path("runs")) -> Path:
-    """A free path for a new run, named after its algorithm, seed and the time.
+    """Returns a free path for a new run, named after its algorithm, seed and the time.
 
     Args:
         config: The run.
         root: Folder of all runs.
 
     Returns:
-        `root/<env>/<algo>-seed<seed>-<UTC time>`, with a number behind it if that is taken.
+        `root/<env>/<algo>-seed<seed>-<UTC time>`, followed by a number if that is taken.
     """
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     base = root / config.env / f"{config.algo}-seed{config.seed}-{stamp}"
@@ -557,7 +557,7 @@ def new_run_path(config: RunConfig, root: Path = Path("runs")) -> Path:
 
 
 def branch_path(run: RunDirectory, name: str) -> Path:
-    """Where a branch of a run lies unless the user says otherwise.
+    """Returns the default path of a branch.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""A training that diverged: where, and in what it was seen first; as an error and as a file."""
+"""Where a training diverged and how it was detected, as an error and as a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where a training left the finite numbers.
+    """Where the numbers of a training stopped being finite.
 
     Attributes:
         step: Environment timesteps trained by then.
-        phase: Index of the phase that held.
+        phase: Index of the phase at that step.
         learning_rate: Rate of the last update.
         what: What was not finite, such as `"the loss critic_loss is nan"`.
     """
@@ -36,10 +36,10 @@ class Divergence:
 
 
 class Diverged(RunError):
-    """A training came to numbers that are not finite; all it wrote before is good.
+    """A training produced numbers that are not finite; everything it wrote before is good.
 
     Attributes:
-        divergence: Where.
+        divergence: Where the training diverged.
     """
 
     def __init__(self, run: RunDirectory, divergence: Divergence, last_good: int | None) -> None:
@@ -51,11 +51,11 @@ class Diverged(RunError):
 
 
 def write_divergence(run: RunDirectory, divergence: Divergence) -> None:
-    """Notes in `diverged.json` that a training diverged.
+    """Records in `diverged.json` that a training diverged.
 
     Args:
         run: The run.
-        divergence: Where.
+        divergence: Where it diverged.
 
     Raises:
         OSError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""Writing files and folders so that a reader, after any kill, sees all of one or nothing."""
+"""Writing files and folders so that even after a kill, readers see them complete or not at all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file through a temporary neighbour that is synced and then renamed.
+    """Writes a file by syncing a temporary file next to it and renaming that.
 
     Args:
-        path: The file; one that exists is replaced as a whole.
+        path: The file; an existing one is replaced as a whole.
         data: Its content.
 
     Raises:
@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Writes a file and waits until it is on the disk.
+    """Writes a file and waits until it is on disk.
 
     Args:
         path: The file.
@@ -44,11 +44,11 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def link_or_copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Gives a file that is never rewritten another name, so that both share the disk if they can.
+    """Links a file that is never rewritten, or copies it where links are impossible.
 
     Args:
         source: The file.
-        target: Its other name, on the same disk or another.
+        target: The new name, on the same disk or another.
 
     Raises:
         OSError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""What forks of a run may change, and whether a run really is the fork that it says it is."""
+"""What forks of a run may change, and whether a run really is the fork that it claims to be."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ GENERATOR_SEED = "seed"
 
 
 def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
-    """The config of a fork: its run's, with some values changed.
+    """Returns the config of a fork: its run's, with some values changed.
 
     Args:
         run: The run to be forked.
         changes: New values by name: `schedule`, `total_timesteps`, `seed` (of the generators from
             the fork on; the config keeps the run's own), hyperparameters that a snapshot's state
-            survives, or hindsight arguments.
+            does not depend on, or hindsight arguments.
 
     Returns:
         The config.
@@ -57,7 +57,7 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
 
 
 def _check_entropy(config: RunConfig, hyperparameters: Mapping[str, Any]) -> None:
-    """A learned entropy coefficient has an optimizer, whose state a fixed one cannot take."""
+    """Refuses to fix a learned entropy coefficient or free a fixed one: their states differ."""
     was, becomes = (
         isinstance(values.get("ent_coef", "auto"), str)
         for values in (config.hyperparameters, hyperparameters)
@@ -70,12 +70,12 @@ def _check_entropy(config: RunConfig, hyperparameters: Mapping[str, Any]) -> Non
 
 
 def check_past(run: RunDirectory, phases: Sequence[Phase], step: int) -> None:
-    """Checks that a fork's updates up to a step have the rates of its run's.
+    """Checks that up to a step, a fork's updates have the same rates as its run's.
 
     Args:
         run: The run that is forked.
         phases: Effective phases of the fork.
-        step: Step of the snapshot at which they part.
+        step: Step of the snapshot at the fork.
 
     Raises:
         RunError: If they differ.
@@ -85,7 +85,7 @@ def check_past(run: RunDirectory, phases: Sequence[Phase], step: int) -> None:
 
 
 def stated_parent(trunk: RunDirectory, fork: RunDirectory) -> Parent:
-    """Where a fork says that it parted from a run.
+    """Returns where a fork claims to have left a run.
 
     Args:
         trunk: The run.
@@ -101,7 +101,7 @@ def stated_parent(trunk: RunDirectory, fork: RunDirectory) -> Parent:
 
 
 def check_state(trunk: RunDirectory, fork: RunDirectory, parent: Parent) -> None:
-    """Checks that a fork goes on from the very state of its trunk.
+    """Checks that a fork starts from exactly the state of its trunk.
 
     Args:
         trunk: The run that was forked.
@@ -109,7 +109,7 @@ def check_state(trunk: RunDirectory, fork: RunDirectory, parent: Parent) -> None
         parent: Where the two part.
 
     Raises:
-        RunError: If the state in one of them is not the one that was noted at the fork.
+        RunError: If the state in one of them is not the one that was recorded at the fork.
     """
     noted = parent.state_sha256
     for whose, run in (("parent's", trunk), ("own", fork)):
@@ -124,15 +124,15 @@ def check_state(trunk: RunDirectory, fork: RunDirectory, parent: Parent) -> None
 
 
 def differences(trunk: RunDirectory, fork: RunDirectory) -> dict[str, tuple[Any, Any]]:
-    """What a fork changes, beside its schedule and length.
+    """Returns what a fork changes besides its schedule and length.
 
     Args:
         trunk: The run that was forked.
         fork: The fork.
 
     Returns:
-        The values of the fork and of its trunk, by config key, with the key inside where that is a
-        mapping.
+        The values of the fork and of its trunk by config key, such as `"env"` or
+        `"hyperparameters gamma"`.
     """
     own, parents = (
         {**run.config.to_dict(), "steps_per_update": run.steps_per_update}
@@ -156,7 +156,7 @@ def differences(trunk: RunDirectory, fork: RunDirectory) -> dict[str, tuple[Any,
 
 
 def rates_until(phases: Sequence[Phase], step: int) -> list[tuple[int, float]]:
-    """Where the rate of the updates changed up to a step, and to what.
+    """Lists the changes of the updates' rate up to a step, as pairs of step and new rate.
 
     Args:
         phases: Effective phases of a run.
@@ -170,7 +170,7 @@ def rates_until(phases: Sequence[Phase], step: int) -> list[tuple[int, float]]:
 
 
 def rates_from(phases: Sequence[Phase], step: int) -> set[float]:
-    """The rates of the updates from a step on.
+    """Returns the rates of the updates from a step on.
 
     Args:
         phases: Effective phases of a run.

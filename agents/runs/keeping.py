@@ -1,4 +1,4 @@
-"""Which snapshots a run keeps, and how they go or come along to another run."""
+"""Keeping, removing and copying the snapshots of a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ KEPT_PERIODIC = 2
 
 
 def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> None:
-    """Gives a new run the past of another: a snapshot with all that a run is continued from.
+    """Copies a snapshot into a new run, with everything needed to continue from it.
 
     Args:
-        run: The run that has the past.
+        run: The run to copy from.
         snapshot: Its snapshot, checked.
-        other: The run that gets it, still without tables, chunks and snapshots.
+        other: The run to copy to, still without tables, chunks and snapshots.
 
     Raises:
         RunError: If something cannot be copied.
@@ -44,12 +44,12 @@ def copy_past(run: RunDirectory, snapshot: Snapshot, other: RunDirectory) -> Non
 
 
 class Pruning:
-    """Removes periodic snapshots but the newest few, and replay chunks that none needs any more.
+    """Removes all but the newest periodic snapshots, and replay chunks that are no longer needed.
 
-    What there is is read once, so that a snapshot costs the same however many came before it.
+    The folder is read only once, so the cost of a snapshot does not grow with their number.
 
     Args:
-        run: The run, locked by the caller, who adds all snapshots from now on.
+        run: The run, locked by the caller, which must `add` every new snapshot.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -64,7 +64,7 @@ class Pruning:
                 continue
 
     def add(self, snapshot: Snapshot) -> None:
-        """Notes a new snapshot and removes what it makes superfluous.
+        """Registers a new snapshot and removes what it makes superfluous.
 
         Args:
             snapshot: The newest snapshot of the run.
@@ -87,7 +87,7 @@ class Pruning:
 
 
 def remove_snapshot(path: Path) -> None:
-    """Removes a snapshot so that no reader finds half of it.
+    """Removes a snapshot so that readers never find half of it.
 
     Args:
         path: Its folder.
@@ -99,7 +99,7 @@ def remove_snapshot(path: Path) -> None:
 
 
 def remove_leftovers(run: RunDirectory) -> None:
-    """Removes what a killed process left half written or half removed.
+    """Removes what a killed process left half-written or half-removed.
 
     Args:
         run: The run, locked by the caller.

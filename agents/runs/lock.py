@@ -1,4 +1,4 @@
-"""One process at a time trains a run, and one run at a time."""
+"""The lock of a run: one process at a time trains it, and a process trains one run at a time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ class RunLocked(RunError):
 
 @contextmanager
 def locked(run: RunDirectory) -> Iterator[None]:
-    """Holds a run for this process while the block runs.
+    """Locks a run for this process while the block runs.
 
-    The kernel gives the lock up when its holder ends in whatever way, so a crash blocks nobody. On
-    a disk that several machines share, the lock of a machine that is gone may remain: so the holder
-    gives a sign of life now and then, and a lock of another machine without one for two minutes is
-    taken over.
+    The kernel releases the lock however its holder ends, so a crash blocks nobody. On a disk shared
+    between machines, the lock of a lost machine may remain. The holder therefore gives regular
+    signs of life, and another machine's lock without one for two minutes is taken over.
 
-    Within a process only one run is held: two threads that train would draw from the same random
+    A process can lock only one run: two training threads would draw from the same random
     generators, and neither run could be repeated.
 
     Args:
@@ -40,7 +39,7 @@ def locked(run: RunDirectory) -> Iterator[None]:
 
     Raises:
         RunLocked: If another process holds it.
-        RunError: If this process holds a run already, or the folder cannot be written.
+        RunError: If this process already holds a run, or the folder cannot be written.
     """
     if not _HOLDING.acquire(blocking=False):
         raise RunError(f"this process already trains a run: train {run.path} in one of its own")
@@ -61,7 +60,7 @@ def is_locked(run: RunDirectory) -> bool:
         run: The run.
     """
     path = run.path / "lock"
-    words = _words(path)
+    words = _lock_words(path)
     if len(words) != 2 or not words[1].isdecimal():
         return False
     if words[0] != socket.gethostname():
@@ -102,7 +101,7 @@ def _locked_file(run: RunDirectory) -> Iterator[None]:
 
 
 def _open_locked(path: Path) -> BinaryIO | None:
-    """Opens a file that this process alone has locked; `None` if another one has."""
+    """Opens and locks a file; returns `None` if another process has locked it."""
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,18 +112,18 @@ def _open_locked(path: Path) -> BinaryIO | None:
 
 
 def _is_of_a_dead_machine(path: Path) -> bool:
-    host = _words(path)[:1]
+    host = _lock_words(path)[:1]
     if not host or host == [socket.gethostname()]:
-        return False  # of this machine, the kernel knows better
+        return False  # the kernel already decides for this machine
     return time.time() - path.stat().st_mtime > _DEAD_AFTER_S
 
 
 def _holder(path: Path) -> str:
-    words = _words(path)
+    words = _lock_words(path)
     return f" (process {words[1]} on {words[0]})" if len(words) == 2 else ""
 
 
-def _words(path: Path) -> list[str]:
+def _lock_words(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8", errors="replace").split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a snapshot says of itself, and whether it still is as it was written."""
+"""Manifests, which describe snapshots and detect damage to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 
 
 class DamagedSnapshot(RunError):
-    """A snapshot that is incomplete or not as it was written; an older one may be good."""
+    """A snapshot that is incomplete or was altered; an older one may be good."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Snapshot:
             the next update, if any, belongs to a later phase.
         final: Whether the run is complete.
         elapsed_s: Seconds trained so far.
-        state_sha256: Checksum of all that later steps depend on, free of wall-clock times.
+        state_sha256: Checksum of everything that later steps depend on, without wall-clock times.
         tables: The mark of each table, by file name.
         files: SHA-256 of each file of the folder.
         replay: JSON data of the replay log; `None` for on-policy algorithms.
         versions: Package versions that wrote it.
-        processor: The processor that wrote it; empty in snapshots that did not note it.
+        processor: The processor that wrote it; empty in older snapshots.
     """
 
     path: Path
@@ -63,10 +63,10 @@ def read_snapshot(run: RunDirectory, step: int) -> Snapshot:
         step: Step of the snapshot.
 
     Returns:
-        What the manifest says; its files are checked when they are read.
+        The snapshot as its manifest describes it; its files are checked when they are read.
 
     Raises:
-        DamagedSnapshot: If the manifest is missing or is not as it was written.
+        DamagedSnapshot: If the manifest is missing or was altered.
         RunError: If it has an unknown format.
     """
     path = run.snapshots_path / str(step)
@@ -96,7 +96,7 @@ def read_snapshot(run: RunDirectory, step: int) -> Snapshot:
 
 
 def check_snapshot(run: RunDirectory, snapshot: Snapshot) -> None:
-    """Checks every file that a run would be continued from.
+    """Checks every file that is needed to continue a run.
 
     Args:
         run: The run.
@@ -128,8 +128,8 @@ def newest_good_snapshot(run: RunDirectory) -> tuple[Snapshot | None, tuple[str,
         run: The run.
 
     Returns:
-        The newest snapshot that passes every check, `None` if there is no snapshot at all; and
-        one line for each newer one that does not pass.
+        The newest snapshot that passes every check, or `None` if there is no snapshot at all, and
+        one line for each newer snapshot that fails a check.
 
     Raises:
         RunError: If there are snapshots and none is good, or one has an unknown format.
@@ -149,7 +149,7 @@ def newest_good_snapshot(run: RunDirectory) -> tuple[Snapshot | None, tuple[str,
 
 
 def replay_chunks(snapshot: Snapshot) -> Mapping[str, str]:
-    """Checksums of the replay chunks that a snapshot needs, by name."""
+    """Returns the checksums of the replay chunks that a snapshot needs, by name."""
     return {} if snapshot.replay is None else snapshot.replay["chunks"]
 
 
@@ -173,7 +173,7 @@ def read_file(snapshot: Snapshot, name: str) -> bytes:
 
 
 def canonical_json(data: object) -> bytes:
-    """Returns JSON in the one form that equal data has, so that it can be checksummed."""
+    """Returns JSON in a canonical form: equal data gives equal bytes, and so equal checksums."""
     return json.dumps(data, indent=1, sort_keys=True).encode()
 
 

@@ -1,4 +1,4 @@
-"""What made a run: packages, code and processor, all of which decide its bits."""
+"""The packages, code and processor that made a run; all of them affect its bits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-_PACKAGES = ("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch")
+_PACKAGES = (
+    *("gymnasium", "numpy", "pybullet", "sb3-contrib", "stable-baselines3", "torch"),
+    "staircase-lab",
+)
 _FORK = "pybullet-arm64"
 """Has the module of pybullet for Pythons for which that has no wheels."""
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's outcome."""
+    """Returns the versions of Python and of the packages that affect a run's outcome."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -32,13 +35,13 @@ def installed_versions() -> dict[str, str]:
 
 
 def version_changes(versions: Mapping[str, str]) -> tuple[str, ...]:
-    """Packages whose installed version is not the one that was noted.
+    """Lists packages whose installed version differs from the recorded one.
 
     Args:
-        versions: What `installed_versions` gave at the time.
+        versions: The recorded result of `installed_versions`.
 
     Returns:
-        One `"name old -> new"` for each; empty where exactness can be promised.
+        `"name old -> new"` for each difference; empty if exactness can be promised.
     """
     installed = installed_versions()
     return tuple(
@@ -49,9 +52,9 @@ def version_changes(versions: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def git_revision() -> str | None:
-    """Returns the commit of the code, with `+changes` if what decides a run is not as committed.
+    """Returns the commit of the code, or `None` outside a git checkout.
 
-    Outside a git checkout there is none.
+    `+changes` is appended if there are uncommitted changes to code that affects a run.
     """
     root = Path(__file__).resolve().parents[2]
     try:
@@ -79,7 +82,7 @@ def processor() -> Mapping[str, str]:
     """Describes the processor that this process runs on.
 
     Returns:
-        Its `model`, and the `instruction_set` that NumPy found at hand, as words.
+        Its `model`, and the `instruction_set` extensions that NumPy detected.
     """
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
@@ -89,13 +92,13 @@ def processor() -> Mapping[str, str]:
 
 
 def processor_changes(noted: Mapping[str, str]) -> tuple[str, ...]:
-    """In what this processor is not the one that was noted.
+    """Lists how this processor differs from the recorded one.
 
     Args:
-        noted: What `processor` gave at the time; empty if nothing was noted.
+        noted: The recorded result of `processor`; empty if nothing was recorded.
 
     Returns:
-        One phrase for each difference; empty where exactness can be promised.
+        A phrase for each difference; empty if exactness can be promised.
     """
     if not noted:
         return ()

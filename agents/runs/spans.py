@@ -1,4 +1,4 @@
-"""Wording a list of phases that may be long."""
+"""Short descriptions of lists of phases that may be long."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _SHOWN = 6
 
 
 def spans(numbers: Sequence[int]) -> str:
-    """Words ascending numbers so that thousands of them fit a line.
+    """Abbreviates ascending numbers so that thousands of them fit in a line.
 
     Args:
         numbers: The numbers, ascending.
 
     Returns:
-        The numbers with commas between, stretches of more than three as first and last.
+        The numbers separated by commas, with runs of more than three as first and last.
 
     Examples:
         >>> spans([0, 1, 2, 5, 7, 8, 9, 10])
@@ -37,13 +37,13 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def phases_by_reason(reasons: Mapping[int, str]) -> dict[str, str]:
-    """Says of phases that share a reason what it is, once.
+    """Groups phases that share a reason.
 
     Args:
-        reasons: What is said of each phase, by index, ascending.
+        reasons: The reason of each phase by index, ascending.
 
     Returns:
-        The reasons by the phases they are about, such as `"phase 3"` or `"phases 0 to 9"`.
+        The reasons by the phases they apply to, such as `"phase 3"` or `"phases 0 to 9"`.
     """
     alike: dict[str, list[int]] = {}
     for index, reason in reasons.items():

@@ -1,4 +1,4 @@
-"""Reading values from JSON that may be damaged: what is wrong is named by its key."""
+"""Reading values from JSON that may be damaged; errors name the key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class StoredValueError(ValueError):
 
 
 def stored(data: Mapping[str, Any], key: str, within: str = "") -> Any:  # noqa: ANN401 - JSON
-    """A value that must be there.
+    """Returns a required value.
 
     Args:
         data: JSON data.
         key: The key.
-        within: Name of the data, ending in a dot, if they are not the whole file.
+        within: Name of the data, ending in a dot, unless it is the whole file.
 
     Raises:
         StoredValueError: If it is missing.
@@ -75,12 +75,11 @@ def stored_integer(value: object, name: str, minimum: int) -> int:
 
 
 def require_equal(value: object, expected: object, name: str) -> None:
-    """Checks that a value is what follows from others.
+    """Checks that a value agrees with what follows from others.
 
     Args:
         value: The value.
-        expected: JSON data; numbers that are not integers may differ in their last digits, as
-            powers do between machines.
+        expected: JSON data; floats may differ in their last digits, as powers do between machines.
         name: What the value is called in the file.
 
     Raises:

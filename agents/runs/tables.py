@@ -1,4 +1,4 @@
-"""CSV files that only grow, and can be taken back to an earlier end."""
+"""CSV files that only grow and can be rewound to an earlier end."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ _TAIL_BYTES = 4096
 
 
 class Table:
-    """A CSV file that only grows, and can say how far it has got.
+    """A CSV file that only grows and can mark its current end.
 
     Args:
         path: The file, created with a header if it does not exist.
-        columns: Names of the columns; a row may leave some out.
+        columns: Names of the columns; a row may leave some out. A file that exists keeps its own,
+            and rows are written without what it has no column for.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._line = io.StringIO()
-        self._writer = csv.DictWriter(self._line, columns, restval="", lineterminator="\n")
         content = path.read_bytes() if path.exists() else b""
+        if content:
+            columns = content.partition(b"\n")[0].decode().split(",")
+        self._writer = csv.DictWriter(
+            self._line, columns, restval="", extrasaction="ignore", lineterminator="\n"
+        )
         self._hash = hashlib.sha256(content)
         self._size = len(content)
         self._file = path.open("ab")
@@ -50,7 +55,7 @@ class Table:
         self._file.write(data)
 
     def mark(self) -> dict[str, Any]:
-        """Brings all rows to the disk and describes them.
+        """Flushes all rows to disk and describes them.
 
         Returns:
             `bytes` and `sha256` of the file so far, as `rewind_table` takes them.
@@ -84,11 +89,11 @@ def last_row(path: Path) -> dict[str, str]:
 
 
 def matches_mark(path: Path, mark: Mapping[str, Any]) -> bool:
-    """Whether a table still begins with the rows that a mark describes.
+    """Returns whether a table still begins with the rows that a mark describes.
 
     Args:
         path: The CSV file.
-        mark: What `Table.mark` gave.
+        mark: A result of `Table.mark`.
 
     Returns:
         True if the file can be rewound to the mark.
@@ -103,10 +108,10 @@ def matches_mark(path: Path, mark: Mapping[str, Any]) -> bool:
 
 
 def rewind_table(path: Path, size: int) -> None:
-    """Drops the rows written after a mark; a continued run writes them again.
+    """Drops the rows written after a mark; a resumed run writes them again.
 
     Args:
-        path: The CSV file; nothing is done if it does not exist.
+        path: The CSV file; nothing happens if it does not exist.
         size: Bytes to keep.
     """
     if path.exists():

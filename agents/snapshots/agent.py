@@ -19,11 +19,11 @@ from agents.snapshots.store import load_acting
 
 
 class Agent:
-    """Acts on observations as the environments of a run give them; any snapshot can be put in.
+    """Acts on raw observations of a run's environments, with the networks of any snapshot.
 
-    It is on the CPU and has no environment. Python's, NumPy's and torch's generators are left as
-    they are when it is made, so that a training beside it in the same process goes on as it would;
-    stochastic actions draw from torch's, as everywhere in SB3.
+    It is on the CPU and has no environment. Creating one leaves the generators of Python, NumPy and
+    torch as they are, so it does not affect a training in the same process. Stochastic actions draw
+    from torch's generator, as everywhere in SB3.
 
     Args:
         run: The run whose agents are to act. Until `load`, it acts at random.
@@ -49,7 +49,7 @@ class Agent:
             self._learner = build_learner(config, venv)
 
     def load(self, snapshot: Snapshot) -> None:
-        """Puts in the networks and the observation statistics of a snapshot.
+        """Loads the networks and the observation statistics of a snapshot.
 
         Args:
             snapshot: A snapshot of the run.
@@ -70,9 +70,9 @@ class Agent:
 
         Args:
             observation: Dictionary of one observation, or of a batch with the batch first.
-            state: Of recurrent policies; none here has one.
-            episode_start: Of recurrent policies.
-            deterministic: Whether the most likely action is taken rather than a random one.
+            state: Returned unchanged; only recurrent policies, which are not used here, have one.
+            episode_start: Ignored, likewise.
+            deterministic: Whether to take the most likely action instead of a random one.
 
         Returns:
             Actions of shape (4,) and the like, or (batch, 4), and `state`.
@@ -88,7 +88,7 @@ def load_agent(run: RunDirectory, phase: int | None = None) -> Agent:
         phase: Index of the phase; `None` for the newest agent there is.
 
     Returns:
-        The agent, whose `predict` takes the observations of the run's task as they are.
+        The agent, whose `predict` takes raw observations of the run's task.
 
     Raises:
         ConfigError: If the run has no such phase.

@@ -10,7 +10,7 @@ from agents.learners.learner import Arrays
 
 
 def to_npz(arrays: Arrays) -> bytes:
-    """Packs arrays so that equal ones give equal bytes, and none is pickled.
+    """Packs arrays without pickling, so that equal arrays give equal bytes.
 
     Args:
         arrays: The arrays by name.

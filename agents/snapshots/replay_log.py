@@ -1,10 +1,10 @@
 """The replay buffer on disk: a log of chunks that grows with it and is never rewritten.
 
-A buffer row is immutable once it is written, until the buffer comes round and overwrites it. So the
-log cuts the rows, counted from the start of training, into chunks of fixed length: a chunk is
-written when it is full, the rows behind the last full chunk go into the snapshot itself, and a
-snapshot costs what was added since the last one. Chunks do not depend on when snapshots are taken,
-which makes their checksums comparable between runs.
+A buffer row never changes until the buffer wraps around and overwrites it. The log therefore splits
+the rows, counted from the start of training, into chunks of fixed length. A chunk is written when
+it is full, and the rows after the last full chunk go into the snapshot itself, so the cost of a
+snapshot is what was added since the last one. Chunks do not depend on when snapshots are taken, so
+their checksums can be compared between runs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ReplayLog:
             self._checksums.append(hashlib.sha256(data).hexdigest())
 
     def snapshot(self, step: int) -> tuple[dict[str, Any], Arrays]:
-        """Describes the buffer, after `extend`.
+        """Describes the buffer after bringing the log up to date.
 
         Args:
             step: Environment timesteps trained so far.
@@ -108,13 +108,13 @@ class ReplayLog:
         self._replay.restore(rows, marks)
 
     def disk_use(self, steps: Iterable[int]) -> int:
-        """What snapshots take on the disk for the buffer, the chunks they share counted once.
+        """Returns the disk use of snapshots' rows, with shared chunks counted once.
 
         Args:
             steps: Step of each snapshot, in order.
 
         Returns:
-            Bytes, of chunks and of the rows behind the last full one.
+            Bytes of the chunks and of the rows after the last full one.
         """
         kept, logged = 0, 0
         for count in map(self._replay.rows_at, steps):

@@ -4,12 +4,11 @@ A snapshot is a folder `snapshots/<step>/`:
 
 * `agent.zip`: the model as SB3 saves it. `SAC.load` reads it; this project takes only the
   tensors from it and never unpickles the rest.
-* `vecnormalize.pkl`: where observations or rewards are normalised, the statistics as SB3 saves
-  them, for `VecNormalize.load`; this project has them in `arrays.npz` and never reads the file.
+* `vecnormalize.pkl`: if observations or rewards are normalised, the statistics as SB3 saves
+  them, for `VecNormalize.load`; this project reads them from `arrays.npz` instead.
 * `state.json` and `arrays.npz`: counters, generators, environments, the buffer's last rows.
-* `manifest.json`: checksums of these, of the replay chunks that belong to it and of the tables
-  up to this step, and `state_sha256`, which two snapshots share exactly if their runs will go on
-  identically.
+* `manifest.json`: checksums of these files, of the snapshot's replay chunks and of the tables up
+  to this step, and `state_sha256`, which is equal if and only if two runs continue identically.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ def snapshot_bytes(learner: Learner) -> int:
 
 
 def load_snapshot(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog | None) -> None:
-    """Puts a learner, its environments and the process's generators into the state of a snapshot.
+    """Restores a learner, its environments and the process's generators from a snapshot.
 
     Args:
         snapshot: A checked snapshot.
@@ -151,7 +150,7 @@ def load_snapshot(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog | 
 
 
 def load_acting(snapshot: Snapshot, learner: Learner) -> None:
-    """Loads what is needed to act, not to train on: networks and observation statistics.
+    """Loads only what is needed to act: networks and observation statistics.
 
     Args:
         snapshot: A snapshot.
@@ -178,7 +177,7 @@ def _state_digest(
     contents: Mapping[str, bytes], replay: Mapping[str, Any] | None, parameters: Mapping[str, Any]
 ) -> str:
     digest = hashlib.sha256(contents[STATE])
-    # The .npz is an archive whose bytes are its content's: fixed names, order and dates.
+    # The archive has fixed names, order and dates, so its bytes depend on its content alone.
     digest.update(contents[ARRAYS])
     digest.update(canonical_json(replay))
     _hash_tree(digest, parameters)

@@ -84,6 +84,10 @@ class RayCluster:
                 "valid: auto, or HOST:PORT of the head node"
             ) from None
 
+    def capacity(self) -> int:
+        """How many cores the cluster has now, at least 1."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
     def submit(self, run: RunDirectory) -> None:
         """Has a run trained to its end, from wherever it is.
 

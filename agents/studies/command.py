@@ -85,7 +85,7 @@ def conduct_or_describe(
 
 
 def describe(plan: Plan, folder: Path) -> str:
-    """Words a plan in a few lines.
+    """Describes a plan in a few lines.
 
     Args:
         plan: The plan.

@@ -44,18 +44,22 @@ def check_study(plan: Plan, folder: Path) -> None:
         folder: The folder of the study.
 
     Raises:
-        ConfigError: If another plan is there, with runs that this one lacks or has otherwise.
+        ConfigError: If another plan is there, with runs that this one lacks or has otherwise, or
+            its runs were trained with other versions of the packages.
         RunError: If the folder is none of a study.
     """
     if not folder.exists():
         return
-    stored = read_study(folder)
-    if stored.to_dict() == plan.study.to_dict():
-        return
+    is_the_same = read_study(folder).to_dict() == plan.study.to_dict()
     planned = {run.path: run for run in plan.runs}
     for noted in read_noted_runs(folder):
         run = planned.get(noted.path)
         if run is None or run.line.key != noted.key:
+            if is_the_same:
+                raise ConfigError(
+                    f"{folder} was trained with other versions of the packages; give the study "
+                    "another name"
+                )
             what = "lacks" if run is None else "would train otherwise"
             raise ConfigError(
                 f"{folder} has another plan, with the run {noted.path} that this one {what}; "
@@ -96,12 +100,14 @@ def conduct(
         StudyProgress(plan, console, len(waiting)) as progress,
     ):
         while True:
+            capacity = dispatcher.capacity()
+            # In the order of the plan, so that one seed is finished before the next begins.
             for segment in list(waiting):
                 parent = segment.parent
                 if parent is not None and parent.key in lost:
                     lost.add(segment.key)
                     waiting.remove(segment)
-                elif parent is None or parent.key in done:
+                elif (parent is None or parent.key in done) and len(under_way) < capacity:
                     waiting.remove(segment)
                     run = store.create(segment)
                     under_way[run.path] = segment

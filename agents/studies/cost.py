@@ -81,7 +81,7 @@ def estimate(plan: Plan, store: SegmentStore) -> Cost:
 
 
 def _kind(config: RunConfig) -> str:
-    """Equal for configs whose steps cost the same: all but seed, schedule and length."""
+    """Is equal for configs whose steps cost the same: all but seed, schedule and length."""
     alike = dataclasses.replace(config, seed=0, schedule=ConstantSchedule(1e-3), total_timesteps=1)
     return json.dumps(alike.to_dict(), sort_keys=True)
 
@@ -139,7 +139,7 @@ def _seconds_per_step(config: RunConfig) -> float:
 
 
 def _snapshot_and_step_bytes(config: RunConfig) -> tuple[float, float]:
-    """Bytes of a snapshot, and bytes that a step adds to the replay log."""
+    """Returns the bytes of a snapshot, and the bytes that a step adds to the replay log."""
     near, far = config.n_envs, config.n_envs * _MEASURED_STEPS
     small, large = kept_bytes(config, [near]), kept_bytes(config, [far])
     return small, (large - small) / (far - near)

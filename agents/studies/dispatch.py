@@ -21,6 +21,9 @@ class Dispatcher(Protocol):
     def __exit__(self, *exception: object) -> None:
         """Has every run that is in training take a snapshot and stop."""
 
+    def capacity(self) -> int:
+        """How many runs it can train at once, at least 1."""
+
     def submit(self, run: RunDirectory) -> None:
         """Has a run trained to its end, from wherever it is.
 

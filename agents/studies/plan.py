@@ -139,6 +139,6 @@ def _runs_of(
 
 
 def _placebo_seed(config: RunConfig, step: int, number: int) -> int:
-    """A seed of its own for each placebo fork, the same whenever it is planned."""
+    """Returns a seed for a placebo fork, distinct and the same whenever it is planned."""
     digest = hashlib.sha256(f"{config.seed} {step} {number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % (FIRST_EVALUATION_SEED - config.n_envs)

@@ -89,7 +89,7 @@ class StudyProgress:
 
 
 def _newest(path: Path, start: int) -> tuple[int, str]:
-    """The step and the success rate in the last whole row of a run's metrics."""
+    """Reads the step and the success rate in the last whole row of a run's metrics."""
     values = last_row(RunDirectory.open(path).metrics_path)
     step, success = values.get("step", ""), values.get("success_rate", "")
     return (int(step) if step.isdecimal() else start), (f"{float(success):.0%}" if success else "-")

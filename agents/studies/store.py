@@ -30,7 +30,7 @@ class _Stored:
     stop: int
 
     def agrees(self, segment: Segment, step: int) -> bool:
-        """Whether at a step it is in the state that another segment goes through."""
+        """Tells whether at a step it is in the state that another segment goes through."""
         wanted = segment.line.before(step)
         return self.identity == segment.line.identity and (
             tuple(turn for turn in self.turns if turn.step < step) == wanted
@@ -50,7 +50,7 @@ class SegmentStore:
         self._good: set[tuple[Path, int]] = set()
 
     def path(self, segment: Segment) -> Path:
-        """Where a segment is kept.
+        """Returns where a segment is kept.
 
         Args:
             segment: The segment.
@@ -58,7 +58,7 @@ class SegmentStore:
         return self._root / f"{segment.line.config.env}-{segment.key[:20]}"
 
     def state(self, segment: Segment) -> str:
-        """How far a segment has come.
+        """Returns how far a segment has come.
 
         Args:
             segment: The segment.
@@ -74,7 +74,7 @@ class SegmentStore:
         return "begun" if read_divergence(run) is None else "diverged"
 
     def find(self, segment: Segment, step: int) -> RunDirectory | None:
-        """A stored run that has a good snapshot of the segment's line at a step.
+        """Finds a stored run that has a good snapshot of the segment's line at a step.
 
         Args:
             segment: The segment; where it is stored itself, that is preferred.
@@ -90,7 +90,7 @@ class SegmentStore:
         return None
 
     def newest(self, segment: Segment) -> RunDirectory:
-        """The stored run that has come farthest on the way to the end of a segment.
+        """Finds the stored run that has come farthest towards the end of a segment.
 
         Args:
             segment: The segment; it is trained or has diverged.
@@ -157,7 +157,7 @@ class SegmentStore:
         return RunDirectory.open(path)
 
     def _source(self, segment: Segment) -> tuple[RunDirectory, int] | None:
-        """The newest snapshot of the segment's line that any stored run has, before its end."""
+        """Finds the newest snapshot of the segment's line in any stored run, before its end."""
         self._read()
         steps: set[int] = set()
         for stored in self._stored.values():

@@ -18,6 +18,7 @@ from typing import Any
 
 from agents.config import ConfigError, RunConfig
 from agents.runs.manifest import canonical_json
+from agents.runs.provenance import installed_versions
 from schedules import PiecewiseConstantSchedule, Schedule, effective_phases
 
 # What changes no bit of what is learned.
@@ -59,6 +60,7 @@ class Line:
         data = self.config.to_dict()
         for name in ("schedule", "total_timesteps", *_WITHOUT_EFFECT):
             del data[name]
+        data["versions"] = installed_versions()
         return hashlib.sha256(canonical_json(data)).hexdigest()
 
     @cached_property
@@ -67,7 +69,7 @@ class Line:
         return segment_key(self.identity, self.turns, self.stop)
 
     def before(self, step: int) -> tuple[Turn, ...]:
-        """The turns that come before the update after a step.
+        """Returns the turns that come before the update after a step.
 
         Args:
             step: Step of a snapshot.
@@ -166,7 +168,7 @@ class Segment:
 
 
 def segment_key(identity: str, turns: Sequence[Turn], stop: int) -> str:
-    """Checksum of all that determines the state at the end of a segment.
+    """Computes the checksum of all that determines the state at the end of a segment.
 
     Args:
         identity: `Line.identity`.
@@ -227,7 +229,7 @@ def _branch(
 
 
 def _parting(lines: Sequence[Line], start: int) -> int:
-    """The first step after `start` at which lines that were alike part, or one of them ends.
+    """Finds the first step after `start` at which equal lines part, or one of them ends.
 
     New generators are given at a fork, so a line that gets some is cut there in any case.
     """

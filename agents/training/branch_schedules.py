@@ -1,4 +1,4 @@
-"""Schedules of branches: a run's own up to a boundary, something else from there on."""
+"""Schedules of branches: the run's own up to a boundary, another one from there on."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from schedules import ConstantSchedule, Schedule, StaircaseSchedule, joined
 
 
 def held_schedule(run: RunDirectory, phase: int) -> Schedule:
-    """The run's schedule up to a boundary, and the rate before it from there on.
+    """Follows a run's schedule up to a boundary and holds the rate before it from there on.
 
     Args:
         run: The run to be forked.
-        phase: Index of the phase at whose beginning it is forked, a key of `run.fork_steps`.
+        phase: Index of the phase whose beginning is the boundary, a key of `run.fork_steps`.
 
     Returns:
         The schedule of a held branch.
     """
-    # The rate that the last update had: planned phases that none met may lie between.
+    # The rate of the last update: planned phases without any update may lie in between.
     last = run.phases[max(p.index for p in run.effective_phases if p.index < phase)]
     return joined(run.config.schedule, last.stop, ConstantSchedule(last.learning_rate))
 
 
 def held_schedule_at(run: RunDirectory, step: int) -> Schedule:
-    """The run's schedule up to a step, and the rate of that step from the next update on.
+    """Follows a run's schedule up to a step and holds the rate of that step from there on.
 
     Args:
         run: The run to be forked.
@@ -40,14 +40,14 @@ def held_schedule_at(run: RunDirectory, step: int) -> Schedule:
 
 
 def decayed_schedule(run: RunDirectory, boundary: int, changes: Mapping[str, Any]) -> Schedule:
-    """The run's schedule up to a step, and another staircase from there on.
+    """Follows a run's schedule up to a step and another staircase from there on.
 
     Args:
         run: The run to be forked; its schedule is a staircase.
         boundary: First step of the other staircase.
         changes: Arguments of `StaircaseSchedule` that differ from the run's own.
-            `initial_learning_rate` is the rate at the boundary; without it that is the rate
-            before the boundary, decayed once.
+            `initial_learning_rate` is the rate at the boundary; by default the rate before the
+            boundary is decayed once.
 
     Returns:
         The schedule of a branch.
@@ -75,11 +75,11 @@ def decayed_schedule(run: RunDirectory, boundary: int, changes: Mapping[str, Any
 
 
 def branch_total(run: RunDirectory, phase: int, schedule: Schedule, length: str) -> int:
-    """Steps that a branch trains for, counted from the beginning of its run.
+    """Returns the total steps of a branch, counted from the start of its run.
 
     Args:
         run: The run to be forked.
-        phase: Index of the phase in which they part.
+        phase: Index of the phase that the branch replaces.
         schedule: Schedule of the branch.
         length: `"phase"` ends the branch where the run's phase ends, `"end"` where the run does.
 
@@ -90,8 +90,7 @@ def branch_total(run: RunDirectory, phase: int, schedule: Schedule, length: str)
         return run.config.total_timesteps
     total = run.phase_end_steps[phase]
     if schedule(total) != schedule(total - 1):
-        # The last update of a run keeps to the rate before its end, so it cannot be the first of a
-        # phase.
+        # The last update of a run uses the rate before the end, so it cannot begin a phase.
         raise ConfigError(
             f"phase {phase} of {run.path} is a single update long; use --branch-length end"
         )

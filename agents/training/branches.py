@@ -1,4 +1,4 @@
-"""Branches: runs forked from a run at a boundary, all else equal."""
+"""Branches: runs that are forked from another at a boundary and differ only in their schedule."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 def create_branch(
     run: RunDirectory, phase: int, schedule: Schedule, length: str, path: Path
 ) -> RunDirectory:
-    """Creates a branch: its beginning is the run's up to a boundary, copied.
+    """Creates a branch, which shares the run's past up to a boundary.
 
     Args:
         run: The run to be forked.
-        phase: Index of the phase at whose beginning it is forked.
-        schedule: Schedule of the branch, the run's own before the boundary.
+        phase: Index of the phase whose beginning is the boundary.
+        schedule: Schedule of the branch; before the boundary it must equal the run's own.
         length: `"phase"` ends the branch where the run's phase ends, `"end"` where the run
             does.
         path: Folder of the branch, new or empty.
@@ -35,7 +35,7 @@ def create_branch(
         The branch, for `train_run`.
 
     Raises:
-        ConfigError: If the run cannot be forked there, or its device is not to be found here.
+        ConfigError: If the run cannot be forked there, or this machine does not have its device.
         RunError: If the snapshot is missing or damaged, or the folder cannot be used.
     """
     if phase not in run.fork_steps:
@@ -45,10 +45,10 @@ def create_branch(
 
 
 class HeldBranches(Observer):
-    """Trains the held branches of a run in processes of their own, beside it.
+    """Trains the held branches of a run in worker processes while the run itself trains.
 
-    Use it as a context, and as an observer of the run's training: whatever way the block is left,
-    no branch goes on training behind it, and each can be resumed.
+    Use it as a context manager and as an observer of the run's training. However the block is left,
+    no branch goes on training after it, and every branch can be resumed.
 
     Args:
         run: The run.
@@ -58,11 +58,11 @@ class HeldBranches(Observer):
     def __init__(self, run: RunDirectory, length: str) -> None:
         self._run = run
         self._length = length
-        # This process trains the run itself.
+        # One core is left for this process, which trains the run itself.
         self._pool = RunPool(max(1, len(os.sched_getaffinity(0)) - 1))
 
     def __enter__(self) -> HeldBranches:
-        """Goes on with the branches of the boundaries that the run has passed already."""
+        """Starts or resumes the branches at boundaries that the run has already passed."""
         self._pool.__enter__()
         for step in snapshot_steps(self._run):
             try:
@@ -72,14 +72,14 @@ class HeldBranches(Observer):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Has the branches that are in training stop."""
+        """Stops the branches in training."""
         self._pool.__exit__(*exception)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Starts the held branch of a boundary, or queues it until a core is free.
 
         Args:
-            snapshot: A snapshot of the run; one that is not at a boundary is passed over.
+            snapshot: A snapshot of the run; ignored if it is not at a boundary.
         """
         phase = {step: phase for phase, step in self._run.fork_steps.items()}.get(snapshot.step)
         if phase is None:
@@ -93,10 +93,10 @@ class HeldBranches(Observer):
         self._pool.submit(branch)
 
     def finish(self) -> None:
-        """Waits until every branch is trained, now with all cores.
+        """Waits until every branch is trained, now using all cores.
 
         Raises:
-            RunError: If a branch failed. One that diverged did not: that is what the rate came to.
+            RunError: If a branch failed. Divergence is a result of the rate, not a failure.
         """
         self._pool.processes += 1
         try:

@@ -14,7 +14,7 @@ from agents.snapshots.store import snapshot_bytes
 
 
 def kept_bytes(config: RunConfig, steps: Sequence[int]) -> int:
-    """Estimates the disk that snapshots take with the replay chunks that they share.
+    """Estimates the disk use of snapshots, including the replay chunks that they share.
 
     Args:
         config: What is trained.

@@ -1,4 +1,4 @@
-"""Forks: runs that go on from a snapshot of another, with something changed."""
+"""Forks: runs that continue from a snapshot of another run, with something changed."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from schedules import effective_phases
 
 
 def fork_at(run: RunDirectory, step: int, changes: Mapping[str, Any], path: Path) -> RunDirectory:
-    """Creates a run that goes on from a snapshot of another, with some values changed.
+    """Creates a run that continues from a snapshot of another, with some values changed.
 
-    Up to the snapshot the two are one run: the fork gets the snapshot, the tables up to it, and the
-    replay buffer. That its schedule agrees with that past is checked.
+    Up to the snapshot the two are the same run: the fork gets the snapshot, the tables up to it,
+    and the replay buffer. A check ensures that the fork's schedule agrees with that past.
 
     Args:
         run: The run to be forked.
         step: Step of one of its snapshots.
-        changes: New values by name: `schedule`, `total_timesteps`, hyperparameters and hindsight
-            arguments that the state survives, see `agents.runs.forks.changed_config`. `seed` gives
-            all generators a new seed at the fork, those of the environments included; the config
-            keeps the run's own seed.
+        changes: New values by name: `schedule`, `total_timesteps`, and those hyperparameters and
+            hindsight arguments that `agents.runs.forks.changed_config` accepts. `seed` reseeds all
+            generators at the fork, including those of the environments; the config keeps the run's
+            own seed.
         path: Folder of the fork, new or empty.
 
     Returns:
         The fork, for `train_run`.
 
     Raises:
-        ConfigError: If something cannot be changed, a value is invalid, or the device is not to be
-            found here.
+        ConfigError: If something cannot be changed, a value is invalid, or this machine does not
+            have the run's device.
         RunError: If the snapshot is missing or damaged, or the folder cannot be used.
     """
     check_device(run.config.device)

@@ -1,4 +1,4 @@
-"""Stopping a training on Ctrl-C or a termination request, at a point where it can go on later."""
+"""Stopping a training on Ctrl-C or SIGTERM, at a point from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class TrainingInterrupted(Exception):
 
 
 class StopRequest:
-    """Remembers the first signal; the second one of the same kind takes its usual effect."""
+    """Remembers the first signal; a second one of the same kind has its usual effect."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler.
+        """Handles a signal.
 
         Args:
             number: The signal.
@@ -45,13 +45,12 @@ class StopRequest:
 
 @contextmanager
 def catch_stop_requests() -> Iterator[StopRequest]:
-    """Catches SIGINT and SIGTERM for as long as the block runs.
+    """Catches SIGINT and SIGTERM while the block runs.
 
-    Off the main thread nothing is caught: Python delivers signals to the main thread, and whoever
-    holds that decides what they do.
+    Does nothing outside the main thread, because only the main thread can install handlers.
 
     Yields:
-        What tells whether a signal has come.
+        The request, which tells whether a signal has come.
     """
     request = StopRequest()
     with handled_signals(request.receive, signal.SIGINT, signal.SIGTERM):
@@ -60,10 +59,10 @@ def catch_stop_requests() -> Iterator[StopRequest]:
 
 @contextmanager
 def handled_signals(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
-    """Sets a handler for signals while the block runs, on the main thread; does nothing on others.
+    """Installs a signal handler while the block runs; does nothing outside the main thread.
 
     Args:
-        handler: What `signal.signal` takes.
+        handler: A handler as for `signal.signal`.
         *numbers: The signals.
     """
     if threading.current_thread() is not threading.main_thread():

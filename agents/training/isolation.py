@@ -1,4 +1,4 @@
-"""Observers that cannot touch the training: those of a config, and those that a caller brings."""
+"""Keeping observers, those of a config and those of a caller, from influencing the training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 class IsolatedObserver(Observer):
-    """Keeps what an observer does from what is learned.
+    """Keeps an observer from influencing what is learned.
 
     Args:
         observer: The observer.
-        name: What a warning calls it; an observer without a name may end the training by raising.
+        name: Its name in warnings; if an observer without a name raises, the training ends.
     """
 
     def __init__(self, observer: Observer, name: str | None = None) -> None:
@@ -44,7 +44,7 @@ class IsolatedObserver(Observer):
         self._tell("on_end")
 
     def _tell(self, method: str, *what: Update | Episode | Snapshot) -> None:
-        # One that does not listen costs nothing.
+        # Skips saving the generators for events that the observer does not override.
         if getattr(type(self._observer), method) is getattr(Observer, method):
             return
         with kept_generators():
@@ -66,13 +66,13 @@ def load_observer(name: str) -> Callable[[RunDirectory], Observer]:
     """Imports an observer's class by its name.
 
     Args:
-        name: `module:Class`, as a config has it.
+        name: `module:Class`, as in a config.
 
     Returns:
-        The class, to be called with the run.
+        The class; its only argument is the run.
 
     Raises:
-        ConfigError: If there is no such class, or it is no `Observer`.
+        ConfigError: If there is no such class, or it is not an `Observer`.
     """
     module, _, attribute = name.partition(":")
     try:
@@ -85,9 +85,9 @@ def load_observer(name: str) -> Callable[[RunDirectory], Observer]:
 
 
 def named_observers(run: RunDirectory) -> tuple[Observer, ...]:
-    """Makes the observers that a run's config names.
+    """Creates the observers that a run's config names.
 
-    One that cannot be made here is left out with a warning: the run goes on without it as with it.
+    An observer that cannot be created is left out with a warning; the run is the same without it.
 
     Args:
         run: The run.
@@ -95,7 +95,7 @@ def named_observers(run: RunDirectory) -> tuple[Observer, ...]:
     made = []
     for name in run.config.observers:
         try:
-            # The model is seeded already, and what an observer draws when it is made is its own.
+            # The generators are already seeded; an observer's constructor must not advance them.
             with kept_generators():
                 made.append(IsolatedObserver(load_observer(name)(run), name))
         except Exception as error:

@@ -42,10 +42,10 @@ logger = logging.getLogger(__name__)
 def create_run(
     config: RunConfig, path: Path, held_branch_length: str | None = None
 ) -> RunDirectory:
-    """Creates a run that `train_run` can train, after a trial of it that writes nothing.
+    """Creates a run that `train_run` can train, after a trial that writes nothing.
 
-    Logs a warning if a phase will see no update, a boundary take effect later than planned, or the
-    updates be SB3's own where they might be faster.
+    Logs a warning if a phase will see no update, if a boundary will take effect later than planned,
+    or if the learner falls back to SB3's own, slower updates.
 
     Args:
         config: What to train.
@@ -56,7 +56,7 @@ def create_run(
         The run.
 
     Raises:
-        ConfigError: If the config cannot be trained; nothing is written then.
+        ConfigError: If the config cannot be trained; nothing has been written.
         RunError: If the folder cannot be used.
     """
     for name in config.observers:
@@ -76,14 +76,13 @@ def create_run(
 
 
 def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
-    """What the schedule plans and the algorithm, which updates only now and then, does not do.
+    """Describes boundaries that take effect later than scheduled, and phases that see no update.
 
     Args:
         run: The run.
 
     Returns:
-        A line for the phases that no update meets, for each reason, and one for the boundaries
-        that take effect later than planned.
+        A line for each reason why phases see no update, and one for all late boundaries.
     """
     if not run.effective_phases:
         return (f"nothing will be learned, no phase sees an update: {run.untrained_phases[0]}",)
@@ -107,21 +106,21 @@ def late_boundaries(run: RunDirectory) -> tuple[str, ...]:
 def train_run(run: RunDirectory, console: Console, observers: Sequence[Observer] = ()) -> None:
     """Trains a run to its end, from its newest good snapshot or from the start.
 
-    On the main thread, the first SIGINT or SIGTERM ends the training with a snapshot. On another
-    thread signals are left to whoever holds the main one.
+    On the main thread, the first SIGINT or SIGTERM ends the training with a snapshot. On other
+    threads, no signal handler is installed.
 
     Args:
-        run: The run; one that is complete already is left as it is.
+        run: The run; nothing happens if it is complete.
         console: Where progress is shown.
-        observers: Who is told what happens, beside those that the config names. One that raises
-            ends the training.
+        observers: Observers besides those that the config names. If one of these raises, the
+            training ends.
 
     Raises:
-        ConfigError: If the run's device is not to be found here.
-        RunError: If another process trains the run, this one trains another, it has no good
-            snapshot, or it cannot be written.
-        Diverged: If a loss, a parameter or a statistic is no finite number any more; what was
-            written before is good, and `diverged.json` says where it was.
+        ConfigError: If this machine does not have the run's device.
+        RunError: If another process trains this run, this process trains another run, there is no
+            good snapshot, or files cannot be written.
+        Diverged: If a loss, a parameter or a statistic is no longer finite. Everything written
+            before is good, and `diverged.json` says where the run diverged.
         TrainingInterrupted: If SIGINT or SIGTERM came; a snapshot has been taken.
     """
     with locked(run):
@@ -150,14 +149,14 @@ def train_run(run: RunDirectory, console: Console, observers: Sequence[Observer]
 
 
 def many_snapshots(run: RunDirectory, step: int) -> str | None:
-    """Words what a run that keeps many snapshots will put on the disk.
+    """Describes the disk use of a run that will keep many snapshots.
 
     Args:
         run: The run.
-        step: How far it has come.
+        step: Environment timesteps trained so far.
 
     Returns:
-        One line if more than `MANY_SNAPSHOTS` that are kept are still to be taken; or else `None`.
+        One line if the run will keep more than `MANY_SNAPSHOTS` further snapshots, else `None`.
     """
     kept = sorted(end for end in _kept_steps(run) if end > step)
     if len(kept) <= MANY_SNAPSHOTS:
@@ -169,12 +168,12 @@ def many_snapshots(run: RunDirectory, step: int) -> str | None:
     branches = ""
     if run.held_branch_length is not None:
         branches = f", with those of {len(run.fork_steps)} held branches"
-        size *= 3  # Each has the one where it was forked and the one at its end.
+        size *= 3  # Each branch has two: where it was forked and at its end.
     return f"{run.path} keeps {what}: {len(kept)} are to come, about {size / 1e6:,.0f} MB{branches}"
 
 
 def _kept_steps(run: RunDirectory) -> set[int]:
-    """Steps of all snapshots that a run keeps when it is complete."""
+    """Returns the steps of all snapshots that a complete run keeps."""
     ends = set(run.phase_end_steps.values())
     if (every := run.config.keep_snapshots_every) is None:
         return ends
@@ -208,7 +207,7 @@ def _train(
             except (ConfigError, RunError, TrainingInterrupted, OSError):
                 raise
             except Exception as error:
-                # Torch and the environments take no numbers that are not finite.
+                # Torch and the environments raise on numbers that are not finite.
                 if (what := learner.non_finite_cause(error)) is None:
                     raise
                 raise _diverged(run, learner, what) from error
@@ -221,7 +220,7 @@ def _train(
 
 
 def _diverged(run: RunDirectory, learner: Learner, what: str) -> Diverged:
-    """Notes beside the run that its training came to numbers that are not finite."""
+    """Records in the run's folder that its training diverged."""
     step = learner.step
     phase = run.phase_at(step).index
     divergence = Divergence(step, phase, learner.learning_rate, what)
@@ -230,11 +229,11 @@ def _diverged(run: RunDirectory, learner: Learner, what: str) -> Diverged:
 
 
 def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
-    """Takes away what a run has written since a snapshot, or all of it."""
+    """Removes what a run has written since a snapshot, or everything if there is none."""
     remove_leftovers(run)
     run.divergence_path.unlink(missing_ok=True)
     for step in snapshot_steps(run):
-        # Those after the newest good one are damaged, and made again on the way.
+        # Snapshots after the newest good one are damaged, and will be taken again.
         if snapshot is not None and step > snapshot.step:
             remove_snapshot(run.snapshots_path / str(step))
     for path in (run.metrics_path, run.episodes_path):
@@ -244,11 +243,10 @@ def _rewind(run: RunDirectory, snapshot: Snapshot | None) -> None:
 class _ExactCallbacks:
     """Restores, saves and stops, all at the one point where a run can be continued.
 
-    That point is the start of a rollout: the update of the rollout before is done and the
-    environments have not moved yet. `learn()` is always called for the whole run; a snapshot is
-    put in place at the first such point, when the learner's own preparations (which draw random
-    numbers, reset action noise and environments) are over. Everything else is the observers'
-    business.
+    That point is the start of a rollout, after the last update and before the environments move.
+    `learn()` is always called for the whole run. A snapshot is restored at the first such point,
+    because the learner's own set-up, which draws random numbers and resets action noise and
+    environments, is over by then. Everything else is left to observers.
     """
 
     def __init__(
@@ -325,14 +323,14 @@ class _ExactCallbacks:
         self._save(phase_end=self._phase_ends.get(self._learner.step), final=True)
 
     def _elapsed_s(self) -> float:
-        """Seconds that the run has trained, in all its processes."""
+        """Returns the seconds that the run has trained, summed over all its processes."""
         return time.monotonic() - self._started
 
     def _tell_update(self) -> None:
         learner = self._learner
         if learner.updates == self._updates_told:
             return
-        self._updates_told = learner.updates
+        before, self._updates_told = self._updates_told, learner.updates
         losses = self._recorder.losses()
         if (what := learner.non_finite_update(losses)) is not None:
             raise _diverged(self._run, learner, what)
@@ -342,6 +340,7 @@ class _ExactCallbacks:
                 phase=self._run.phase_at(learner.step).index,
                 learning_rate=learner.learning_rate,
                 losses=losses,
+                signals=learner.signals(before),
                 return_mean=learner.return_mean,
                 success_rate=learner.success_rate,
                 elapsed_s=self._elapsed_s(),

@@ -1,4 +1,4 @@
-"""What watches a training: told of updates, episodes and snapshots, and changes nothing."""
+"""Observers of a training, which are told of updates, episodes and snapshots and change nothing."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ class Update:
 
     Attributes:
         step: Environment timesteps trained so far.
-        phase: Index of the phase that holds.
-        learning_rate: The rate as the optimizers have it.
+        phase: Index of the current phase.
+        learning_rate: The rate read from the optimizers.
         losses: What the algorithm recorded at this update, by the names in `metrics.csv`.
+        signals: How the training fares, by the names in `agents.learners.signals`; taken now and
+            then, and empty at most updates.
         return_mean: Mean return of the last training episodes; `None` before the first has ended.
-        success_rate: Share of the last training episodes that reached their goals; likewise.
-        elapsed_s: Seconds that the run has trained, in all its processes.
+        success_rate: Share of the last training episodes that reached their goals, or `None` as
+            above.
+        elapsed_s: Seconds that the run has trained, summed over all its processes.
     """
 
     step: int
     phase: int
     learning_rate: float
     losses: Mapping[str, float]
+    signals: Mapping[str, float]
     return_mean: float | None
     success_rate: float | None
     elapsed_s: float
@@ -38,11 +42,11 @@ class Episode:
     Attributes:
         step: Environment timesteps trained so far.
         phase: Index of the phase in which its last action was taken.
-        env: Which of the parallel environments.
-        episode_return: Sum of its rewards.
-        length: Its actions.
+        env: Index of the parallel environment.
+        episode_return: Sum of rewards.
+        length: Number of actions.
         success: Whether it ended at the goal.
-        elapsed_s: Seconds that the run has trained, in all its processes.
+        elapsed_s: Seconds that the run has trained, summed over all its processes.
     """
 
     step: int
@@ -55,45 +59,44 @@ class Episode:
 
 
 class Observer:
-    """Watches the training of a run; every method may be left out.
+    """Watches the training of a run; subclasses override the methods they need.
 
-    One that is named in a config, `observers: ["my_package.module:Class"]`, is made with the run as
-    its only argument, in the process that trains. A run that is resumed tells it what happens from
-    the last snapshot on, which can be what it was told before.
+    An observer named in a config, `observers: ["my_package.module:Class"]`, is created with the run
+    as its only argument, in the process that trains. A resumed run reports everything since its
+    last snapshot, so an observer may be told the same thing twice.
 
-    Nothing that an observer does is seen by the training: it gets plain values, and the generators
-    of Python, NumPy and torch are put back after each call. One that is named in a config and
-    raises is left out from then on, with a warning; one that was given to `train_run` ends the
-    training.
+    Observers cannot influence the training: they receive plain values, and the generators of
+    Python, NumPy and torch are restored after each call. If an observer named in a config raises,
+    a warning says so and it is not called again; one passed to `train_run` ends the training.
     """
 
     def on_update(self, update: Update) -> None:
-        """Is told of each update.
+        """Reacts to an update.
 
         Args:
             update: The update.
         """
 
     def on_episode(self, episode: Episode) -> None:
-        """Is told of each training episode when it ends.
+        """Reacts to the end of a training episode.
 
         Args:
             episode: The episode.
         """
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Is told of each snapshot once it is on the disk.
+        """Reacts to a snapshot once it is on disk.
 
         Args:
             snapshot: The snapshot.
         """
 
     def on_end(self) -> None:
-        """Is told that the training ends in this process: complete, stopped or failed."""
+        """Reacts to the end of training in this process: complete, stopped or failed."""
 
 
 class Observers(Observer):
-    """Tells several observers, in order.
+    """Forwards each event to several observers, in order.
 
     Args:
         observers: The observers.
@@ -103,21 +106,21 @@ class Observers(Observer):
         self._observers = tuple(observers)
 
     def on_update(self, update: Update) -> None:
-        """Tells each of an update."""
+        """Forwards an update."""
         for observer in self._observers:
             observer.on_update(update)
 
     def on_episode(self, episode: Episode) -> None:
-        """Tells each of a training episode."""
+        """Forwards a training episode."""
         for observer in self._observers:
             observer.on_episode(episode)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Tells each of a snapshot."""
+        """Forwards a snapshot."""
         for observer in self._observers:
             observer.on_snapshot(snapshot)
 
     def on_end(self) -> None:
-        """Tells each that the training ends."""
+        """Forwards the end of training."""
         for observer in self._observers:
             observer.on_end()

@@ -1,4 +1,4 @@
-"""What a person watching a training sees."""
+"""The progress bar of a training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainingProgress(Observer):
 
     Args:
         run: The run in training.
-        console: Where to draw; a console that is no terminal gets nothing.
+        console: Where to draw; nothing is drawn unless it is a terminal.
     """
 
     def __init__(self, run: RunDirectory, console: Console) -> None:
@@ -54,7 +54,7 @@ class TrainingProgress(Observer):
         self._progress.start()
 
     def on_update(self, update: Update) -> None:
-        """Shows where the training is, a few times a second at most.
+        """Updates the bar, at most a few times a second.
 
         Args:
             update: The update.
@@ -63,7 +63,7 @@ class TrainingProgress(Observer):
         self._show(update.step, "  -" if rate is None else f"{rate:4.0%}")
 
     def on_episode(self, episode: Episode) -> None:
-        """Shows how far the training has come, also while nothing is updated.
+        """Updates the bar, also during the warm-up, when there are no updates.
 
         Args:
             episode: The episode.
@@ -71,7 +71,7 @@ class TrainingProgress(Observer):
         self._show(episode.step)
 
     def on_end(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self._progress.stop()
 
     def _show(self, step: int, success: str | None = None) -> None:

@@ -1,10 +1,11 @@
-"""The tables of a run: a row an update in `metrics.csv`, a row an episode in `episodes.csv`."""
+"""The tables of a run: `metrics.csv` has a row per update, `episodes.csv` a row per episode."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from agents.algorithms import ALGORITHMS
+from agents.learners.signals import SIGNALS
 from agents.learners.update_logger import UpdateLogger
 from agents.runs.directory import RunDirectory
 from agents.runs.tables import Table
@@ -14,23 +15,26 @@ EPISODE_COLUMNS = ("step", "phase", "env", "return", "length", "success", "wall_
 
 
 def metric_columns(algo: str) -> tuple[str, ...]:
-    """Columns of `metrics.csv` for an algorithm.
+    """Returns the columns of `metrics.csv` for an algorithm.
 
     Args:
         algo: A key of `agents.ALGORITHMS`.
 
     Returns:
-        Step, phase and rate, then the algorithm's losses, then the window over recent episodes.
+        Step, phase and rate, then the algorithm's losses, the window over recent episodes, and
+        the signals, which are taken at few updates; an algorithm need not have all of them.
     """
     losses = ALGORITHMS[algo].losses
-    return ("step", "phase", "learning_rate", *losses, "return_mean", "success_rate", "wall_time_s")
+    window = ("return_mean", "success_rate", "wall_time_s")
+    signals = (name for name in SIGNALS if name not in losses)
+    return ("step", "phase", "learning_rate", *losses, *window, *signals)
 
 
 class Recorder(Observer):
     """Writes the tables of a run, and the phase into its TensorBoard log.
 
     Args:
-        run: The run; rows are added behind those its tables have.
+        run: The run; new rows are appended to its tables.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -41,7 +45,7 @@ class Recorder(Observer):
         self._episodes = Table(run.episodes_path, EPISODE_COLUMNS)
 
     def losses(self) -> dict[str, float]:
-        """What the algorithm's losses were at the last update; those that it computed."""
+        """Returns the losses that the algorithm computed at the last update, by name."""
         recorded = self.logger.update.name_to_value
         return {
             name: float(recorded[f"train/{name}"])
@@ -52,8 +56,8 @@ class Recorder(Observer):
     def on_update(self, update: Update) -> None:
         """Adds a row to `metrics.csv`.
 
-        The values also go into the TensorBoard log, at the same step, where SB3 has just written
-        there, on both sides of a boundary and at the end.
+        The values also go into the TensorBoard log, at the same step, if SB3 has just written
+        there, on both sides of a boundary, and at the end.
 
         Args:
             update: The update.
@@ -62,6 +66,7 @@ class Recorder(Observer):
             "step": update.step,
             "phase": update.phase,
             "learning_rate": update.learning_rate,
+            **{name: f"{value:.6g}" for name, value in update.signals.items()},
             **update.losses,
             "return_mean": update.return_mean,
             "success_rate": update.success_rate,
@@ -97,7 +102,7 @@ class Recorder(Observer):
         )
 
     def marks(self) -> dict[str, dict[str, Any]]:
-        """Brings both tables to the disk.
+        """Flushes both tables to disk.
 
         Returns:
             The mark of each table by its file name.

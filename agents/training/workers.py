@@ -1,4 +1,4 @@
-"""Runs trained in processes of their own, as many at once as there are cores."""
+"""Training many runs in worker processes, one per core."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from agents.runs.divergence import Diverged
 from agents.training.interruption import TrainingInterrupted, handled_signals
 from agents.training.loop import train_run
 
-# What a process takes before its replay buffer fills: mostly torch and SB3 themselves.
+# A process takes this much before its replay buffer fills, mostly for torch and SB3 themselves.
 _LEAST_MEMORY = 600 * 2**20
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run in training.
+    """How the training of a run ended.
 
     Attributes:
-        path: Its folder.
+        path: Folder of the run.
         kind: `"complete"`, `"diverged"` or `"failed"`.
-        message: Why it is not complete, in one line; or else empty.
+        message: Why it is not complete, in one line; empty if it is.
     """
 
     path: Path
@@ -48,18 +48,18 @@ class _Worker:
 
 
 class RunPool:
-    """Trains runs in processes of their own.
+    """Trains runs in worker processes.
 
-    Use it as a context: whatever way the block is left, no process goes on behind it, and each run
+    Use it as a context manager: however the block is left, no process outlives it, and every run
     can be resumed. The processes also end if this one is killed.
 
     Args:
-        processes: How many train at once; as many as there are cores if `None`.
+        processes: How many runs train at once; one per core if `None`.
 
     Attributes:
-        processes: How many train at once; may be changed between calls.
-        diverged: Where runs diverged, in words, by path. A diverged run is an outcome, not a
-            failure: trained again, it would diverge again.
+        processes: How many runs train at once; may be changed between calls.
+        diverged: A description of where each diverged run diverged, by path. Divergence is an
+            outcome, not a failure: trained again, the run would diverge again.
     """
 
     def __init__(self, processes: int | None = None) -> None:
@@ -72,21 +72,25 @@ class RunPool:
         self._most_memory = _LEAST_MEMORY
 
     def __enter__(self) -> RunPool:
-        """Gives the pool itself."""
+        """Returns the pool itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Has every run that is in training take a snapshot and stop."""
+        """Makes every run in training take a snapshot and stop."""
         for worker in self._workers.values():
             worker.process.terminate()
         for worker in self._workers.values():
             worker.process.join()
 
+    def capacity(self) -> int:
+        """How many runs it trains at once."""
+        return self.processes
+
     def submit(self, run: RunDirectory) -> None:
-        """Starts a run, or queues it until there is a process for it.
+        """Starts a run, or queues it until a process is free.
 
         Args:
-            run: The run; it is created already, and continued from where it is.
+            run: An existing run; it continues from its newest snapshot.
         """
         self._waiting.append(run)
         self._start()
@@ -95,8 +99,8 @@ class RunPool:
         """Waits until every run is trained.
 
         Raises:
-            RunError: If some could not be trained to their ends; the message names each of them
-                with the reason, and the others are complete.
+            RunError: If some runs failed; the message names each with the reason. All others have
+                ended.
         """
         self._start()
         while self._workers:
@@ -106,14 +110,14 @@ class RunPool:
             raise RunError(f"could not train {reasons}")
 
     def wait(self, timeout_s: float | None = None) -> list[Outcome]:
-        """Waits until a run has ended, in whatever way.
+        """Waits until a run has ended, however it ended.
 
         Args:
-            timeout_s: How long to wait at most, in seconds; without limit if `None`.
+            timeout_s: Longest wait in seconds; unlimited if `None`.
 
         Returns:
-            What became of the runs that have ended since the last call; nothing after the time is
-            up, or if no run is in training.
+            The outcomes of the runs that have ended since the last call; empty after a timeout, or
+            if no run is in training.
         """
         if self._workers and not self._ended:
             wait(list(self._workers), timeout_s)
@@ -131,14 +135,14 @@ class RunPool:
             context = get_context("spawn")
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_train, args=(run.path, sender))
-            # It ignores Ctrl-C until it can take a snapshot.
+            # The new process ignores Ctrl-C until it can take a snapshot.
             with handled_signals(signal.SIG_IGN, signal.SIGINT):
                 process.start()
             sender.close()
             self._workers[process.sentinel] = _Worker(process, run, receiver)
 
     def _has_memory(self) -> bool:
-        """Whether one more process is likely to fit; the first one always is started."""
+        """Returns whether one more process is likely to fit; the first is always started."""
         if not self._workers:
             return True
         used = [_peak_memory(worker.process.pid) for worker in self._workers.values()]
@@ -161,7 +165,7 @@ class RunPool:
 
 
 def _train(path: Path, outcome: Connection) -> None:
-    """Entry of a process: trains quietly, and ends at once if the parent is killed."""
+    """Trains a run in a worker process, which ends at once if its parent is killed."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         train_run(RunDirectory.open(path), Console(quiet=True))
@@ -186,12 +190,12 @@ def _die_with_parent() -> None:
 
 
 def _peak_memory(pid: int | None) -> int:
-    """Returns the most memory that a process has had so far, in bytes; 0 if it is gone."""
+    """Returns the peak memory of a process so far, in bytes; 0 if it is gone."""
     return 1024 * _kibibytes(Path(f"/proc/{pid}/status"), "VmHWM")
 
 
 def _available_memory() -> float:
-    """Returns the memory that can be had without swapping, in bytes; endless if nothing says it."""
+    """Returns the memory available without swapping, in bytes; infinite if it is unknown."""
     return 1024 * _kibibytes(Path("/proc/meminfo"), "MemAvailable") or math.inf
 
 

@@ -60,7 +60,7 @@ class Arm(Robot):
         self._sent: Vector | None = None
 
     def load(self, simulation: Simulation) -> None:
-        """Put the robot into the simulation."""
+        """Puts the robot into the simulation."""
         self._simulation = simulation
         self._body = self.load_model(simulation)
         for tip in self.tips:
@@ -69,7 +69,7 @@ class Arm(Robot):
 
     @abstractmethod
     def load_model(self, simulation: Simulation) -> int:
-        """Put the model into the simulation and return its body."""
+        """Puts the model into the simulation and returns its body."""
 
     @abstractmethod
     def gripper_angles(self, opening: float, now: float) -> Vector:
@@ -82,17 +82,17 @@ class Arm(Robot):
 
     @abstractmethod
     def opening(self, first: float, second: float) -> float:
-        """Opening of the gripper in metres when its fingers are at these positions."""
+        """Returns the opening of the gripper in metres for positions of its fingers."""
 
     def reset(self) -> None:
-        """Return to the rest pose."""
+        """Returns to the rest pose."""
         self._sent = None
         rest = (*self.rest, *self.gripper_angles(0.0, 0.0))
         self._simulation.place_joints(self._body, self.joints, rest)
         self._simulation.drive_joints(self._body, self.joints, rest, self.forces)
 
     def grasp(self, position: Vector, width: float) -> None:
-        """Put the end effector somewhere, with the gripper about to close on what is between."""
+        """Puts the end effector somewhere, with the gripper about to close."""
         simulation, body = self._simulation, self._body
         self._sent = None
         (x, y, z), (dx, dy, dz) = position, self.above
@@ -104,7 +104,7 @@ class Arm(Robot):
         simulation.drive_joints(body, self.joints, closed, self.forces)
 
     def act(self, action: Vector) -> None:
-        """Displace the motors' targets from where the robot is, or was sent if it is there."""
+        """Displaces the motors' targets if they are reached, else the positions of the robot."""
         simulation, body = self._simulation, self._body
         if self.control == "ee":
             x, y, height = self._displace(self.ee_position, action)
@@ -123,7 +123,7 @@ class Arm(Robot):
         simulation.drive_joints(body, self.joints, targets, self.forces)
 
     def _displace(self, positions: Vector, action: Vector) -> Vector:
-        """Where an action sends what is at these positions."""
+        """Returns where an action sends what is at these positions."""
         sent = positions if self._sent is None else self._sent
         # After these, an action may have an entry for the gripper.
         self._sent = [
@@ -133,7 +133,7 @@ class Arm(Robot):
         return self._sent
 
     def observe(self) -> Vector:
-        """Position and velocity of the end effector, and the gripper's opening."""
+        """Returns position and velocity of the end effector, and the gripper's opening."""
         self.ee_position, velocity = self._simulation.tool_motion(self._body, _FLANGE, self.tool)
         if not self.gripper:
             return (*self.ee_position, *velocity)

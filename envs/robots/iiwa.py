@@ -77,7 +77,7 @@ class Iiwa(Arm):
     above = (0.0, -0.022, 0.272)
 
     def load_model(self, simulation: Simulation) -> int:
-        """Put the arm into the simulation."""
+        """Puts the arm into the simulation."""
         body = simulation.load_sdf("kuka_iiwa/kuka_with_gripper2.sdf", BASE, _TIPS)
         for link in _FINGERS:
             simulation.set_inertia(body, link, _FINGER_MASS, _FINGER_INERTIA)
@@ -92,5 +92,5 @@ class Iiwa(Arm):
         return (0.0, -angle, angle, tip, -tip)
 
     def opening(self, first: float, second: float) -> float:
-        """Distance between the tips for the angles of the fingers."""
+        """Returns the distance between the tips for the angles of the fingers."""
         return _AT_ZERO + _PER_RADIAN * 0.5 * (second - first)

@@ -63,7 +63,7 @@ class Panda(Arm):
     above = (0.0, 0.0, 0.212)
 
     def load_model(self, simulation: Simulation) -> int:
-        """Put the arm into the simulation."""
+        """Puts the arm into the simulation."""
         return simulation.load_urdf("franka_panda/panda.urdf", BASE, _PADS)
 
     def gripper_angles(self, opening: float, now: float) -> Vector:
@@ -72,5 +72,5 @@ class Panda(Arm):
         return (offset, offset)
 
     def opening(self, first: float, second: float) -> float:
-        """Sum of the offsets."""
+        """Returns the sum of the offsets."""
         return first + second

@@ -22,7 +22,7 @@ class Robot(ABC):
         gripper: Whether actions also open and close the gripper; else it stays closed.
 
     Raises:
-        ValueError: `control` is unknown, or `gripper` is asked for and the robot has none.
+        ValueError: If `control` is unknown, or `gripper` is asked for and the robot has none.
 
     Attributes:
         has_gripper: Whether this kind of robot has a gripper to open and close.
@@ -47,17 +47,17 @@ class Robot(ABC):
 
     @abstractmethod
     def load(self, simulation: Simulation) -> None:
-        """Put the robot into the simulation; called once."""
+        """Puts the robot into the simulation; called once."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Return to the rest pose, in which the robot touches nothing, with the motors holding it.
+        """Returns to the rest pose, touching nothing, with the motors holding it.
 
         Nothing of what happened before may survive: joints are placed at rest and motors set anew.
         """
 
     def grasp(self, position: Vector, width: float) -> None:
-        """Put the end effector somewhere, with the gripper about to close on what is between.
+        """Puts the end effector somewhere, with the gripper about to close.
 
         A robot with a gripper must have this.
 
@@ -69,7 +69,7 @@ class Robot(ABC):
 
     @abstractmethod
     def act(self, action: Vector) -> None:
-        """Set the motors for the coming control period.
+        """Sets the motors for the coming control period.
 
         Args:
             action: `action_size` numbers in [-1, 1].
@@ -77,4 +77,4 @@ class Robot(ABC):
 
     @abstractmethod
     def observe(self) -> Vector:
-        """Read the robot's own part of the observation and update `ee_position`."""
+        """Reads the robot's part of the observation and updates `ee_position`."""

@@ -66,7 +66,7 @@ class Flip(Task):
     needs_gripper = True
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the cube and the goal's marker."""
+        """Adds the table, the cube and the goal's marker."""
         self._simulation = simulation
         add_table(simulation)
         faces = [(*face, 1.0) for face in _FACES]
@@ -75,7 +75,7 @@ class Flip(Task):
         self._marker = simulation.add_box_marker((0.035, 0.035, 0.035), faces)
 
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Draw the orientation, the cube's place and what it is like."""
+        """Draws the orientation, and the cube's place and properties."""
 
         def draw() -> list[float]:
             x, y, z, w = generator.normal(size=4).tolist()
@@ -93,7 +93,7 @@ class Flip(Task):
         return goal
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check that these are a unit quaternion, and not how the cube lies at the start."""
+        """Checks for a unit quaternion that is not how the cube lies at the start."""
         length = math.hypot(*goal)
         if abs(length - 1.0) > _SHORTENED:
             raise ValueError(f"a goal of Flip is a unit quaternion, got one of length {length:g}")
@@ -108,15 +108,15 @@ class Flip(Task):
         return goal
 
     def observe(self) -> Vector:
-        """Motion of the cube."""
+        """Returns the motion of the cube."""
         return self._cube.observe(turned=tuple)
 
     def achieved_goal(self) -> Vector:
-        """Quaternion of the cube."""
+        """Returns the quaternion of the cube."""
         return self._cube.quaternion
 
     def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
-        """Distance between quaternions, 1 - (a · b)²; a and -a are the same orientation.
+        """Returns 1 - (a · b)² of the quaternions; a and -a are the same orientation.
 
         Args:
             achieved_goal: Shape (..., 4).

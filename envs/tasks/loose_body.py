@@ -67,10 +67,10 @@ class LooseBody(ABC):
 
     @abstractmethod
     def _add(self, mass: float) -> int:
-        """Put it into the simulation, as large as `size` says."""
+        """Adds the body to the simulation, in the given size."""
 
     def draw(self, generator: np.random.Generator) -> None:
-        """Draw the size, the mass and the friction of an episode, those that are not fixed.
+        """Draws an episode's size, mass and friction, unless they are fixed.
 
         Args:
             generator: The episode's.
@@ -91,11 +91,11 @@ class LooseBody(ABC):
             self._simulation.set_friction(self._body, -1, sliding=friction, turning=0.0)
 
     def place(self, position: Vector) -> None:
-        """Put the body somewhere, upright and at rest."""
+        """Puts the body somewhere, upright and at rest."""
         self._simulation.place(self._body, position, UPRIGHT)
 
     def observe(self, turned: Callable[[Vector], Vector] = euler_angles) -> Vector:
-        """Read the body.
+        """Reads the body.
 
         Args:
             turned: Says by a quaternion how the body is turned; by default roll, pitch and yaw in
@@ -147,7 +147,7 @@ class Cube(LooseBody):
         away: Sequence[tuple[Vector, float]],
         generator: np.random.Generator,
     ) -> None:
-        """Have a robot hold the cube, up to 0.2 m above the places where it would start.
+        """Makes a robot hold the cube, up to 0.2 m above the places where it would start.
 
         Args:
             robot: One with a gripper.

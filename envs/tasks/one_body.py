@@ -23,9 +23,9 @@ class OneBodyTask(Task):
         **given: As a :class:`Task` takes them.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: A value is invalid, or the ranges leave the body hardly a place that is not at
-            its goal.
+        TypeError: If a keyword is unknown.
+        ValueError: If a value is invalid, or the ranges leave hardly any place for the body that is
+            not at its goal.
 
     Attributes:
         lift: How far above its place on the table the body is to be brought, in metres.
@@ -49,23 +49,23 @@ class OneBodyTask(Task):
         )
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the body and the goal's marker."""
+        """Adds the table, the body and the goal's marker."""
         self._simulation = simulation
         self._body, self._marker = self._add_scene(simulation)
 
     @abstractmethod
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
-        """Add the table, the body and the goal's marker."""
+        """Adds the table, the body and the goal's marker."""
 
     def _show_goal(self, goal: Vector) -> None:
         self._simulation.move_marker(self._marker, goal)
 
     def _draw_goal(self, generator: np.random.Generator) -> Vector:
-        """The point: its x, its y and how far above the body's place on the table it is."""
+        """Draws the point: x, y and its height above the body's place on the table."""
         return draw_point((self.ranges["goal_x"], self.ranges["goal_y"], self.lift), generator)
 
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Draw the point, the body's place and what the body is like."""
+        """Draws the point, and the body's place and properties."""
         box = (self.ranges["object_x"], self.ranges["object_y"], FLAT)
 
         def draw_goal() -> Vector:
@@ -85,18 +85,18 @@ class OneBodyTask(Task):
         return goal
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check that the point lies where points are drawn from."""
+        """Checks that the point lies in the range of drawn points."""
         bounds = {axis: self.ranges[f"goal_{axis}"] for axis in "xy"}
         low, high = (height + lift for height, lift in zip(self._heights, self.lift, strict=True))
         self._check_entries(goal, {**bounds, "z": (low, high)})
         return goal
 
     def observe(self) -> Vector:
-        """Motion of the body."""
+        """Returns the motion of the body."""
         return self._body.observe()
 
     def achieved_goal(self) -> Vector:
-        """Position of the body."""
+        """Returns the position of the body."""
         return self._body.position
 
     def _apart(self, starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.bool_]:

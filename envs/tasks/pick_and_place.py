@@ -65,12 +65,12 @@ class PickAndPlace(CubeTask):
         self._share_on_table = 0.0 if "goal_z" in given else 0.3
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the cube and the goal's marker."""
+        """Adds the table, the cube and the goal's marker."""
         super().load(simulation, robot)
         self._robot = robot
 
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Draw the point, the cube's place and what the cube is like."""
+        """Draws the point, and the cube's place and properties."""
         goal = super().reset(generator, goal)
         if chance(self.ranges["grasped"], generator):
             to = (goal[0], goal[1], goal[2] - self._cube.height)

@@ -43,23 +43,23 @@ class Reach(Task):
     threshold = 0.05
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table and the goal's marker."""
+        """Adds the table and the goal's marker."""
         self._simulation, self._robot = simulation, robot
         add_table(simulation)
         self._marker = simulation.add_marker(0.02, (0.1, 0.8, 0.2, 0.75))
 
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Draw a point."""
+        """Draws a point."""
         drawn = draw_point([self.ranges[f"goal_{axis}"] for axis in "xyz"], generator)
         goal = drawn if goal is None else goal
         self._simulation.move_marker(self._marker, goal)
         return goal
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check that the point lies where points are drawn from."""
+        """Checks that the point lies in the range of drawn points."""
         self._check_entries(goal, {axis: self.ranges[f"goal_{axis}"] for axis in "xyz"})
         return goal
 
     def achieved_goal(self) -> Vector:
-        """Position of the end effector."""
+        """Returns the position of the end effector."""
         return self._robot.ee_position

@@ -24,7 +24,7 @@ from envs.tasks.task import Task
 
 _ORANGE = (0.95, 0.55, 0.1)
 _LOWER_MASS = 2.0
-# From the centre of a cube in the hand that of one beside it is farther than this, in metres.
+# Least distance between the centres of a cube in the hand and of one beside it, in metres.
 _HAND_ROOM = 0.095
 
 
@@ -100,7 +100,7 @@ class Stack(Task):
             )
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Add the table, the cubes and the goals' markers."""
+        """Adds the table, the cubes and the goals' markers."""
         self._simulation, self._robot = simulation, robot
         add_table(simulation)
         heavy = {} if "object_mass" in self.given else {"object_mass": (_LOWER_MASS,) * 2}
@@ -113,7 +113,7 @@ class Stack(Task):
         ]
 
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Draw the point, the cubes' places and what they are like."""
+        """Draws the point, and the cubes' places and properties."""
         goals, objects = (
             (self.ranges[f"{of}_x"], self.ranges[f"{of}_y"], FLAT) for of in ("goal", "object")
         )
@@ -158,7 +158,7 @@ class Stack(Task):
         return goal
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check that the lower cube's is where places are drawn from, and the upper's above it."""
+        """Checks that the lower goal lies in the range of drawn places, and the upper above it."""
         low, high = self.ranges["object_size"]
         x, y = goal[:2]
         bounds = {
@@ -173,7 +173,7 @@ class Stack(Task):
         return goal
 
     def observe(self) -> Vector:
-        """Motion of the cubes."""
+        """Returns the motion of the cubes."""
         return (*self._lower.observe(), *self._upper.observe())
 
     def achieved_goal(self) -> Vector:
@@ -181,7 +181,7 @@ class Stack(Task):
         return (*self._lower.position, *self._upper.position)
 
     def _fits(self, starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether cubes, shape (..., 2, 2), are beside each other and not at goals, (..., 2)."""
+        """Tells whether cubes, shape (..., 2, 2), lie apart and not at goals, shape (..., 2)."""
         beside = np.abs(starts[..., 0, :] - starts[..., 1, :]).max(-1) >= self._size
         offsets = starts - goals[..., None, :]
         away = np.sqrt((offsets * offsets).sum((-1, -2))) >= self.threshold

@@ -18,7 +18,7 @@ REACHED_Z: Interval = (0.0, 0.3)
 
 
 def add_table(simulation: Simulation, *, length: float = 1.1, centre: float = -0.3) -> None:
-    """Add a table, its top at height 0, on the ground.
+    """Adds a table, its top at height 0, on the ground.
 
     Size and place are those of panda-gym's: 0.7 m wide, 0.4 m high.
 

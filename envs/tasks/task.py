@@ -1,4 +1,4 @@
-"""What a task must offer an environment."""
+"""The interface of a task."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ Distances: TypeAlias = float | NDArray[np.floating]
 
 
 ROUNDING = 1e-6
-"""How far entries of a goal may be off that was single precision for a while."""
+"""Tolerance of a goal's entries, for goals that were in single precision for a while."""
 
 
 class Task(ABC):
-    """A goal-conditioned task, made before it is put into a simulation.
+    """A goal-conditioned task, created before it is put into a simulation.
 
     Args:
-        **given: Where the task's quantities lie: a number each, or a pair (low, high) to draw from.
+        **given: The task's quantities: a number each, or a pair (low, high) to draw from.
 
     Raises:
-        TypeError: A keyword is none of `quantities`.
-        ValueError: A value is invalid.
+        TypeError: If a keyword is none of `quantities`.
+        ValueError: If a value is invalid.
 
     Attributes:
-        quantities: What keywords can set; a task without says nothing of it.
-        given: The keywords that were given and where their quantities lie.
-        ranges: Where each of `quantities` lies.
+        quantities: What keywords can set; empty by default.
+        given: The keywords that were given, with the ranges of their quantities.
+        ranges: The range of each of `quantities`.
         observation_size: Number of entries of :meth:`observe`.
         goal_size: Number of entries of a goal.
         threshold: Distance to the goal below which the task is done.
         needs_gripper: Whether the robot must be able to open and close its gripper.
-        max_episode_steps: Steps after which `gymnasium.make` has an episode truncated.
-        camera: Where frames are rendered from unless the environment is told otherwise.
-        pixels_camera: Where pixel observations are seen from, likewise.
+        max_episode_steps: Steps after which an environment of `gymnasium.make` truncates.
+        camera: The default camera of frames.
+        pixels_camera: The default camera of pixel observations.
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = MappingProxyType({})
@@ -65,24 +65,24 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, simulation: Simulation, robot: Robot) -> None:
-        """Put the scene into the simulation; called once."""
+        """Puts the scene into the simulation; called once."""
 
     @abstractmethod
     def reset(self, generator: np.random.Generator, goal: Vector | None = None) -> Vector:
-        """Place every movable body and draw a goal.
+        """Places every movable body and draws a goal.
 
         Args:
-            generator: The only source of chance a task may use.
-            goal: One that was asked for, as :meth:`read_goal` returned it. It takes the place of
-                the one that is drawn all the same, so that the episode is else that of the
-                generator. A task without `read_goal` is never given one.
+            generator: The only source of randomness that a task may use.
+            goal: A requested goal, as :meth:`read_goal` returned it. A goal is drawn all the same
+                and then replaced, so that the rest of the episode does not change. A task without
+                `read_goal` never gets one.
 
         Returns:
             The desired goal.
         """
 
     def read_goal(self, goal: list[float]) -> Vector:
-        """Check a goal that is asked for instead of one that is drawn.
+        """Checks a goal that is requested instead of drawn.
 
         Args:
             goal: `goal_size` finite numbers.
@@ -91,19 +91,19 @@ class Task(ABC):
             The goal, for :meth:`reset`.
 
         Raises:
-            ValueError: :meth:`reset` would never draw it, or the task takes none.
+            ValueError: If :meth:`reset` would never draw it, or the task takes none.
         """
         raise ValueError(f"{type(self).__name__} draws its goals and takes none")
 
     def _check_entries(self, goal: Sequence[float], bounds: Mapping[str, Interval]) -> None:
-        """Refuse a goal with an entry that lies elsewhere.
+        """Refuses a goal with an entry out of its bounds.
 
         Args:
             goal: The goal.
-            bounds: By its name, where each entry lies, in metres.
+            bounds: The range of each entry by its name, in metres.
 
         Raises:
-            ValueError: One does not.
+            ValueError: If an entry is out of its range.
         """
         for entry, (name, (low, high)) in zip(goal, bounds.items(), strict=True):
             if not low - ROUNDING <= entry <= high + ROUNDING:
@@ -114,17 +114,18 @@ class Task(ABC):
 
     @abstractmethod
     def achieved_goal(self) -> Vector:
-        """The goal that the present state would fulfil; read after both `observe`."""
+        """Returns the goal that the current state fulfils; called after both `observe`."""
 
     def observe(self) -> Vector:
-        """Read the task's own part of the observation."""
+        """Reads the task's part of the observation."""
         return ()
 
     def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
-        """Distance between goals; Euclidean unless a task says otherwise.
+        """Returns the distance between goals; Euclidean unless a task overrides it.
 
-        One goal may come as a list, which is faster. Go through :func:`pairs`: the rewards of a
-        batch must be those of its goals, and numpy's sums of one and of many differ.
+        A single goal may be a list, which is faster. Implementations should use :func:`pairs`,
+        because NumPy sums one goal and many goals in different orders, and a batch must get the
+        same rewards as its goals one by one.
 
         Args:
             achieved_goal: Shape (..., goal_size).
@@ -144,7 +145,7 @@ class Task(ABC):
 
 
 def pairs(achieved_goal: Goals, desired_goal: Goals) -> Iterable[tuple[Any, Any]]:
-    """The entries of two goals side by side, numbers, or of many goals, arrays of shape (...).
+    """Pairs the entries of two goals (numbers), or of many goals (arrays of shape (...)).
 
     Arithmetic on these gives the same bits for one goal as for many, and on the few numbers of one
     plain Python is faster than numpy.

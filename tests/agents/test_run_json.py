@@ -73,7 +73,7 @@ def opened(run: RunDirectory, data: object) -> RunDirectory | str:
 
 
 def written(run: RunDirectory) -> Any:
-    return json.loads(run._to_json())
+    return json.loads(run.to_json())
 
 
 def test_a_run_comes_back_as_it_was_written(run: RunDirectory) -> None:

@@ -32,6 +32,7 @@ BASE: dict[str, Any] = {
     "env": "reach",
     "total_timesteps": 260,
     "decay_steps": 150,
+    "constant_steps": None,  # the preset has a longer first phase
     "hyperparameters": {
         "learning_starts": 100,
         "batch_size": 16,
@@ -123,11 +124,20 @@ def test_a_study_with_another_plan_of_the_same_name_is_refused(root: Path) -> No
         check_study(otherwise, folder)
 
 
+def test_a_study_of_other_versions_is_not_mixed_with_these(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study_folder(study(), root)
+    monkeypatch.setattr("agents.studies.tree.installed_versions", lambda: {"torch": "0"})
+    with pytest.raises(ConfigError, match="was trained with other versions of the packages"):
+        check_study(make_plan(read_study(folder)), folder)
+
+
 def test_an_arm_that_diverges_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
     good, bad = PiecewiseConstantSchedule((130,), (1e-3, 1e-4)), ConstantSchedule(1e-3)
     exploding = joined(bad, 150, ConstantSchedule(1e30))
     base = {"algo": "sac", **BASE, "her": {}}
-    del base["decay_steps"]
+    del base["decay_steps"], base["constant_steps"]
     axes = {"schedule": [good.to_dict(), exploding.to_dict()]}
     plan = make_plan(study(seeds=[0], base=base, axes=axes))
     result = conducted(plan, tmp_path)

@@ -26,6 +26,7 @@ BASE: dict[str, Any] = {
     "reward": "dense",
     "total_timesteps": 260,
     "decay_steps": 150,
+    "constant_steps": None,  # the preset has a longer first phase
     "n_envs": 1,
     "her": {},
     "hyperparameters": {
@@ -48,6 +49,9 @@ class ThisProcess:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def capacity(self) -> int:
+        return 1
 
     def submit(self, run: RunDirectory) -> None:
         self._submitted.append(run)

@@ -125,7 +125,7 @@ def test_a_branch_must_have_its_parents_rates_up_to_the_fork(branched):
         phases=phases,
         effective_phases=effective_phases(phases, 1, 101),
     )
-    (branch.path / "run.json").write_bytes(edited._to_json())
+    (branch.path / "run.json").write_bytes(edited.to_json())
     note = the_note_that_leaves_the_branch_out(branched)
     assert "its schedule is not the parent's before the fork" in note
 

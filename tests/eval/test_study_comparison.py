@@ -159,6 +159,17 @@ def test_arms_that_share_their_agents_are_one_rate():
     ]
 
 
+def test_arms_that_differ_in_the_task_alone_are_one_row_of_whole_runs():
+    comparison = summarise_study(made_outcomes(rates(), boundaries=False))
+    assert [(r.label, np.shape(r.scores)) for r in comparison.runs] == [
+        ("initial_learning_rate 0.0001", (8, 2)),
+        ("initial_learning_rate 0.001", (8, 2)),
+        ("initial_learning_rate 0.01", (8, 2)),
+    ]
+    assert comparison.runs[0].improvement is None
+    assert comparison.runs[2].improvement.value < 0.5
+
+
 def test_one_seed_gives_no_rates():
     comparison = summarise_study(made_outcomes(rates(), seeds=1, boundaries=False))
     assert not comparison.rates

@@ -227,7 +227,7 @@ def test_a_run_of_another_plan_is_left_out(study) -> None:
 def test_a_run_that_diverges_counts_as_a_failure(tmp_path: Path) -> None:
     calm = PiecewiseConstantSchedule((130,), (1e-3, 1e-4))
     exploding = PiecewiseConstantSchedule((130, 190), (1e-3, 1e30, 1e-3))
-    base = {key: value for key, value in BASE.items() if key != "decay_steps"}
+    base = {key: BASE[key] for key in BASE if key not in ("decay_steps", "constant_steps")}
     folder = trained_study(
         tmp_path,
         base={**base, "algo": "sac"},

@@ -1,0 +1,144 @@
+"""Faults of what is learned from: rewards, goals, observations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import envs
+from eval.checks.check import Suspicion, check, excess, mend, retrain
+from eval.evidence import Evidence
+from eval.statistics import wilson_interval
+
+LARGEST_REWARD = 20.0
+SMALLEST_REWARD = 0.02
+LARGEST_SCALES = 2.5
+NOISE_SHARE = 0.5
+GOAL_SPREAD = 0.6
+UNREACHABLE_GAP = 2.0
+CLIPPED = 0.2
+
+
+@check("reward_scale", "data", "reward_min", "reward_max")
+def reward_scale(evidence: Evidence) -> Suspicion | None:
+    """Rewards that are far from the size that networks and entropy bonuses are made for."""
+    low, high = evidence.recent("reward_min"), evidence.recent("reward_max")
+    if low is None or high is None:
+        return None
+    size = max(abs(low), abs(high))
+    if size == 0 or SMALLEST_REWARD <= size <= LARGEST_REWARD:
+        return None
+    factor = size / LARGEST_REWARD if size > LARGEST_REWARD else SMALLEST_REWARD / size
+    return Suspicion(
+        f"the largest reward is {size:.3g}",
+        f"{SMALLEST_REWARD:g} to {LARGEST_REWARD:g} (chosen around 1; Henderson et al., 2018, "
+        "section 4, on reward scales)",
+        0.6 + 0.4 * excess(factor, 1.0),
+        "scale the reward to about 1 in the task's compute_reward",
+        {"largest_reward": size, "low": SMALLEST_REWARD, "high": LARGEST_REWARD},
+    )
+
+
+@check("reward_sign", "data", "reward_end_gap")
+def reward_sign(evidence: Evidence) -> Suspicion | None:
+    """Less reward for arriving at a goal than for being elsewhere."""
+    gap = evidence.recent("reward_end_gap")
+    low, high = evidence.recent("reward_min"), evidence.recent("reward_max")
+    if gap is None or low is None or high is None or not evidence.off_policy:
+        return None
+    size = max(abs(low), abs(high), 1e-12)
+    if gap > -0.05 * size:
+        return None
+    return Suspicion(
+        f"arriving at a goal pays {-gap:.3g} less than any other step",
+        "-5 % of the largest reward (chosen): arriving must be the best that can happen",
+        0.95,
+        "turn the sign of the reward in the task's compute_reward: 0 at the goal, -1 elsewhere",
+        {"reward_end_gap": gap},
+    )
+
+
+@check("goals_unreachable", "data", "goal_gap")
+def goals_unreachable(evidence: Evidence) -> Suspicion | None:
+    """Goals that are far from everything that was ever achieved, and no success."""
+    gap = evidence.recent("goal_gap")
+    success = evidence.episodes["success"]
+    threshold = UNREACHABLE_GAP * envs.TASK_TYPES[evidence.config.env].threshold
+    if gap is None or success.any() or gap <= threshold or len(success) < 10:
+        return None
+    most = wilson_interval(0, len(success)).high
+    return Suspicion(
+        f"none of {len(success)} episodes succeeded (at most {most:.0%} would), and a goal is "
+        f"{gap:.2g} m from the nearest point that was achieved",
+        f"{threshold:g} m, {UNREACHABLE_GAP:g} times the distance at which a goal is reached",
+        0.5 + excess(gap, threshold),
+        "draw goals within reach; of this project's tasks, --env-kwargs says where goals lie",
+        {"goal_gap": gap, "threshold": threshold},
+    )
+
+
+@check("goals_concentrated", "data", "goal_spread")
+def goals_concentrated(evidence: Evidence) -> Suspicion | None:
+    """Training goals that cover a part of those that are evaluated."""
+    if not evidence.config.training_env_kwargs:
+        return None  # Goals are drawn alike then.
+    spread = evidence.recent("goal_spread")
+    goals = evidence.evaluation_goals
+    whole = float(np.sqrt(goals.var(0).sum()))
+    if spread is None or whole == 0 or spread >= GOAL_SPREAD * whole:
+        return None
+    # A rollout of few episodes has few goals.
+    if not evidence.off_policy and evidence.run.steps_per_update < 8 * evidence.longest_episode:
+        return None
+    return Suspicion(
+        f"training goals spread by {spread:.2g} m, evaluation goals by {whole:.2g} m",
+        f"{GOAL_SPREAD:g} times as much (chosen; both are drawn alike in a healthy run)",
+        0.6 + 0.4 * excess(GOAL_SPREAD * whole, max(spread, 1e-9)),
+        mend(evidence, training_env_kwargs="{}"),
+        {"goal_spread": spread, "evaluation_goal_spread": whole},
+    )
+
+
+@check("observation_noise", "data", "input_noise")
+def observation_noise(evidence: Evidence) -> Suspicion | None:
+    """Changes of observations that neither state nor action explains, in nearly all entries."""
+    share = evidence.recent("input_noise")
+    if share is None or share <= NOISE_SHARE:
+        return None
+    return Suspicion(
+        f"{share:.0%} of the changes of the best predicted quarter of observations are "
+        "unexplained by state and action",
+        f"{NOISE_SHARE:.0%} (chosen between healthy runs and noisy ones, see docs/diagnosis.md)",
+        0.6 + 0.4 * min(1.0, (share - NOISE_SHARE) / (1 - NOISE_SHARE)),
+        retrain(evidence, "--env-kwargs observation_noise=0"),
+        {"input_noise": share, "threshold": NOISE_SHARE},
+    )
+
+
+@check("input_scale", "data", "input_scale_spread")
+def input_scale(evidence: Evidence) -> Suspicion | None:
+    """Inputs of which some are hundreds of times as large as others."""
+    spread = evidence.recent("input_scale_spread")
+    if spread is None or spread <= LARGEST_SCALES:
+        return None
+    return Suspicion(
+        f"the inputs' deviations differ by a factor of 10^{spread:.1f}",
+        f"10^{LARGEST_SCALES:g} (chosen; LeCun et al., 1998, section 4.3, ask for equal ones)",
+        0.6 + 0.4 * min(1.0, (spread - LARGEST_SCALES) / 3),
+        mend(evidence, normalize="{'norm_reward': False}"),
+        {"input_scale_spread": spread, "threshold": LARGEST_SCALES},
+    )
+
+
+@check("inputs_clipped", "data", "clipped_inputs")
+def inputs_clipped(evidence: Evidence) -> Suspicion | None:
+    """A normaliser that cuts off a good part of what the networks see."""
+    share = evidence.recent("clipped_inputs")
+    if share is None or share <= CLIPPED:
+        return None
+    return Suspicion(
+        f"{share:.0%} of the numbers that the networks see are clipped by the normaliser",
+        f"{CLIPPED:.0%} (chosen)",
+        0.5,
+        mend(evidence, normalize="{'norm_reward': False, 'clip_obs': 10.0}"),
+        {"clipped_inputs": share, "threshold": CLIPPED},
+    )
