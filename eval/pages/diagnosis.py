@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from eval.pages.page import Section, Table
@@ -21,9 +20,9 @@ def diagnosis_section(path: Path, missing: list[str]) -> Section | None:
     """
     try:
         data = json.loads(path.read_bytes())
-        sentence = str(data["sentence"])
+        sentence = str(data["verdict"]["sentence"])
         rows = tuple(
-            tuple(_text(finding.get(key)) for key in ("kind", "class", "evidence", "remedy"))
+            tuple(str(finding[key]) for key in ("kind", "cause", "evidence", "threshold", "remedy"))
             for finding in data["findings"]
         )
     except FileNotFoundError:
@@ -31,15 +30,12 @@ def diagnosis_section(path: Path, missing: list[str]) -> Section | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         missing.append(f"The diagnosis cannot be read: {path.name}: {type(error).__name__}.")
         return None
-    table = Table("Findings, the likeliest first", ("Kind", "Class", "Evidence", "Remedy"), rows)
+    table = Table(
+        "Suspects, the strongest first",
+        ("Suspect", "Class", "Evidence", "Held against", "What to try"),
+        rows,
+        prose=True,
+    )
     return Section(
         "Diagnosis of the constant-rate phase", (sentence,), tables=(table,) if rows else ()
     )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_text(inner) for inner in value)
-    return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

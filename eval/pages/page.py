@@ -28,12 +28,14 @@ class Table:
         head: Heads of the columns.
         rows: Cells; the first of a row is its head.
         notes: Explanations below it.
+        prose: Whether cells hold sentences.
     """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    prose: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ def compared(trained_sac, tmp_path_factory):
     run.videos_path.mkdir()
     (run.videos_path / "phase-0.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     diagnosis = {
-        "sentence": "Phase 0 is still improving.",
-        "findings": [{"class": "data", "kind": "<b>odd</b>", "evidence": {"x": 0.5}}],
+        "verdict": {"sentence": "Phase 0 is still improving."},
+        "findings": [
+            dict.fromkeys(("cause", "evidence", "threshold", "remedy"), "words")
+            | {"kind": "<b>odd</b>"}
+        ],
     }
     (run.evaluation_path / "diagnosis.json").write_text(json.dumps(diagnosis))
     write_report(run)
