@@ -72,7 +72,7 @@ def test_video_says_that_it_kept_one(sac, capsys):
         (["compare"], 2, "compare needs at least one RUN"),
         (["video", "RUN", "--phase", "9"], 2, "valid phases are 0, 1, 2"),
         (["film", "RUN"], 2, "film"),
-        ([], 2, "compare, plot, video"),
+        ([], 2, "compare, diagnose, plot, video"),
         (["compare", "RUN/nowhere"], 1, "there is no run at"),
         (["plot", "RUN/snapshots"], 1, "is not a run"),
         (["video", "RUN/snapshots"], 1, "is not a run"),
