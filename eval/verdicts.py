@@ -67,7 +67,9 @@ class Verdict:
     @property
     def is_negligible(self) -> bool:
         """Whether the effect is there, but smaller than what would matter."""
-        return self.word in ("better", "worse") and self.equivalence_p <= LEVEL
+        return self.word in ("better", "worse") and _is_within(
+            self.effect, self.margin, self.equivalence_p
+        )
 
     @property
     def short(self) -> str:
@@ -175,6 +177,11 @@ def seeds_to_decide(values: ArrayLike, margin: float, comparisons: int = 1) -> i
     return int(counts[np.argmax(enough)]) if enough.any() else None
 
 
+def _is_within(effect: Estimate, margin: float, equivalence_p: float) -> bool:
+    """Whether the whole interval of an effect lies within the margin, and the test agrees."""
+    return equivalence_p <= LEVEL and -margin < effect.low and effect.high < margin
+
+
 def _verdict(
     array: NDArray[np.float64],
     margin: float,
@@ -201,7 +208,7 @@ def _verdict(
         effect = Estimate(float(array.mean()), -np.inf, np.inf)
         more = needed - 1
     positive = int(np.sum(array.mean(axis=1) > 0))
-    if word in ("better", "worse") and equivalence <= LEVEL:
+    if word in ("better", "worse") and _is_within(effect, margin, equivalence):
         sentence = f"{word}, but by less than the margin; {_unseen(seeds)}"
     elif word != "undetermined":
         sentence = f"{word}; {_unseen(seeds)}"
