@@ -20,6 +20,7 @@ from tests.agents.small_runs import small_config
 BASE: dict[str, Any] = {
     "env": "reach",
     "total_timesteps": 400,
+    "constant_steps": None,  # as long as the other phases
     "hyperparameters": {"learning_starts": 50, "policy_kwargs": {"net_arch": [8]}},
 }
 CONFIG = small_config("sac")
