@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -50,8 +51,10 @@ def tasks():
     for name, task in added.items():
         envs.register_task(name, task)
     yield
+    # The tests may come back to this module, which then registers them again.
     for name in added:
-        del envs.TASKS[name], envs.TASK_TYPES[name]
+        gym.registry.pop(envs.TASKS.pop(name))
+        del envs.TASK_TYPES[name]
 
 
 def kill(model):
