@@ -98,13 +98,11 @@ def _fill(run: RunDirectory, segment: Segment, store: SegmentStore, start: int) 
             rewind_table(run.path / name, mark["bytes"])
     else:
         shutil.copy2(trained.divergence_path, run.divergence_path)
-    at: Segment | None = segment
-    while at is not None:
-        for events in store.path(at).glob("tensorboard/events.*"):
+    for past in segment.backwards():
+        for events in store.path(past).glob("tensorboard/events.*"):
             target = run.tensorboard_path / events.name
             if not target.exists():
                 link_or_copy(events, target)
-        at = at.parent
 
 
 def _source(store: SegmentStore, segment: Segment, step: int) -> RunDirectory:

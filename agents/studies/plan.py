@@ -59,10 +59,8 @@ class Plan:
         """The plan in parts that share no segment, so that each can be trained by itself."""
         parts: dict[str, list[PlannedRun]] = {}
         for planned in self.runs:
-            at = self.tree.last[planned.line.key]
-            while at.parent is not None:
-                at = at.parent
-            parts.setdefault(at.key, []).append(planned)
+            *_, first = self.tree.last[planned.line.key].backwards()
+            parts.setdefault(first.key, []).append(planned)
         return tuple(
             Plan(self.study, tuple(runs), grow([planned.line for planned in runs]))
             for runs in parts.values()

@@ -29,10 +29,8 @@ class StudyProgress:
     def __init__(self, plan: Plan, console: Console, segments: int) -> None:
         self._names: dict[str, str] = {}
         for planned in plan.runs:
-            at: Segment | None = plan.tree.last[planned.line.key]
-            while at is not None:
-                self._names.setdefault(at.key, str(planned.path))
-                at = at.parent
+            for segment in plan.tree.last[planned.line.key].backwards():
+                self._names.setdefault(segment.key, str(planned.path))
         self._console = console
         self._segments, self._ended = segments, 0
         self._began: dict[Path, tuple[float, int]] = {}

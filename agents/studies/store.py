@@ -98,13 +98,11 @@ class SegmentStore:
         Raises:
             RunError: If nothing of it is stored.
         """
-        at: Segment | None = segment
-        while at is not None:
-            if (run := self.find(at, at.stop)) is not None:
+        for past in segment.backwards():
+            if (run := self.find(past, past.stop)) is not None:
                 return run
-            if (self.path(at) / _NOTE).exists():
-                return RunDirectory.open(self.path(at))
-            at = at.parent
+            if (self.path(past) / _NOTE).exists():
+                return RunDirectory.open(self.path(past))
         raise RunError(f"nothing of the segment {self.path(segment).name} is trained")
 
     def create(self, segment: Segment) -> RunDirectory:

@@ -151,6 +151,13 @@ class Segment:
         """Environment timesteps that it takes."""
         return self.stop - self.start
 
+    def backwards(self) -> Iterator[Segment]:
+        """Yields the segment and those before it, back to the beginning of training."""
+        at: Segment | None = self
+        while at is not None:
+            yield at
+            at = at.parent
+
     def schedule(self) -> Schedule:
         """A schedule whose updates have the segment's rates, from the beginning of training."""
         turns = [self.turns[0]]

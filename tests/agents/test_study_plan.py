@@ -32,11 +32,7 @@ def study(**changes: Any) -> Study:
 
 
 def segments_of(tree: Tree, line: Line) -> list[Segment]:
-    found, at = [], tree.last[line.key]
-    while at is not None:
-        found.append(at)
-        at = at.parent
-    return found[::-1]
+    return list(tree.last[line.key].backwards())[::-1]
 
 
 turns = st.lists(

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from eval import rollouts
-from eval.__main__ import main
 from eval.effects_csv import COLUMNS
 from eval.stored_episodes import read_episodes
 from eval.study import open_study
@@ -21,6 +20,7 @@ from eval.study_outcomes import play_study
 from eval.study_report import report_study
 from schedules import PiecewiseConstantSchedule
 from tests.eval.small_studies import BASE, trained_study
+from tests.eval.test_eval_command import run_main
 
 pytestmark = pytest.mark.slow
 
@@ -48,16 +48,6 @@ def study(played: Path, tmp_path: Path) -> Path:
 
 def copied(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to / "small"))
-
-
-def run_main(capsys, *args):
-    code = 0
-    try:
-        main([str(arg) for arg in args])
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_a_study_has_every_agent_that_its_questions_compare(original: Path) -> None:
