@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from agents.runs.divergence import Divergence, read_divergence
 from eval.phase_ends import phase_ends
 from eval.seeds import evaluation_seeds
 from eval.stored_episodes import read_episodes
-from eval.training_tables import Columns, read_training_table
+from eval.training_tables import Columns, read_sparse_table, read_training_table
 from schedules import Phase
 
 EPISODE_COLUMNS = ("step", "phase", "return", "length", "success")
@@ -176,24 +175,11 @@ def _has_ended(run: RunDirectory, phase: Phase) -> bool:
 
 def _read_metrics(run: RunDirectory, phase: Phase) -> Columns:
     path = run.metrics_path
+    columns = read_sparse_table(path) or {"step": np.zeros(0), "phase": np.zeros(0)}
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        data = b""
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    whole_lines = data[: data.rfind(b"\n") + 1]
-    if not whole_lines:
-        return {"step": np.zeros(0), "phase": np.zeros(0)}
-    import pandas as pd  # late, as it takes half a second
-
-    try:
-        table = pd.read_csv(io.BytesIO(whole_lines), dtype=np.float64, engine="c")
-        columns = {name: table[name].to_numpy(np.float64) for name in table}
         here = (columns["phase"] == phase.index) & (columns["step"] <= phase.stop)
-    except (KeyError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise RunError(f"{path} is damaged or foreign: {reason}") from None
+    except KeyError as error:
+        raise RunError(f"{path} is damaged or foreign: {error}") from None
     if not np.isfinite(columns["step"]).all():
         raise RunError(f"{path} is damaged or foreign: numbers are missing in step")
     return {name: column[here] for name, column in columns.items()}

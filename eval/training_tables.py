@@ -29,6 +29,26 @@ def read_training_table(path: Path, columns: Sequence[str]) -> Columns:
     Raises:
         RunError: If the file cannot be read or a column is missing or holds something else.
     """
+    table = read_sparse_table(path, columns)
+    if any(np.isnan(column).any() for column in table.values()):
+        raise RunError(f"{path} is damaged or foreign: numbers are missing in {', '.join(columns)}")
+    return table or {name: np.zeros(0) for name in columns}
+
+
+def read_sparse_table(path: Path, columns: Sequence[str] | None = None) -> Columns:
+    """Reads columns in which numbers may be missing.
+
+    Args:
+        path: The file.
+        columns: Names of the columns, all of numbers; all there are if `None`.
+
+    Returns:
+        An array of shape (rows,) for each column, `nan` where a number is missing; nothing if there
+        is no file yet, or no whole line in it.
+
+    Raises:
+        RunError: If the file cannot be read or a column is missing or holds something else.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -37,16 +57,13 @@ def read_training_table(path: Path, columns: Sequence[str]) -> Columns:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     whole_lines = data[: data.rfind(b"\n") + 1]
     if not whole_lines:
-        return {name: np.zeros(0) for name in columns}
+        return {}
     import pandas as pd  # late, as it takes half a second
 
+    usecols = None if columns is None else list(columns)
     try:
-        table = pd.read_csv(
-            io.BytesIO(whole_lines), usecols=list(columns), dtype=np.float64, engine="c"
-        )
+        table = pd.read_csv(io.BytesIO(whole_lines), usecols=usecols, dtype=np.float64, engine="c")
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
         raise RunError(f"{path} is damaged or foreign: {reason}") from None
-    if table.isna().to_numpy().any():
-        raise RunError(f"{path} is damaged or foreign: numbers are missing in {', '.join(columns)}")
-    return {name: table[name].to_numpy(np.float64) for name in columns}
+    return {name: table[name].to_numpy(np.float64) for name in columns or table}
