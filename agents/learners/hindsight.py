@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import HerReplayBuffer
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her.goal_selection_strategy import GoalSelectionStrategy
@@ -31,13 +32,35 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     defines them.
 
     Args:
-        *args: Those of `HerReplayBuffer`.
+        buffer_size: Transitions to keep, of all environments together.
+        *args: The others of `HerReplayBuffer`.
         skip_reached: Whether transitions that would start at their new goal are replaced.
-        **kwargs: Those of `HerReplayBuffer`.
+        **kwargs: The others of `HerReplayBuffer`.
     """
 
-    def __init__(self, *args: Any, skip_reached: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - SB3's
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        buffer_size: int,
+        *args: Any,  # noqa: ANN401 - SB3's
+        skip_reached: bool = False,
+        **kwargs: Any,  # noqa: ANN401 - SB3's
+    ) -> None:
+        # `HerReplayBuffer` makes a dictionary for every transition there will ever be: 2 s for a
+        # million. It makes them for one step here, and the columns get their length afterwards.
+        super().__init__(1, *args, **kwargs)
+        DictReplayBuffer.__init__(
+            self,
+            buffer_size,
+            self.observation_space,  # type: ignore[arg-type] - `HerReplayBuffer` accepts no other
+            self.action_space,
+            self.device,
+            self.n_envs,
+            self.optimize_memory_usage,
+            self.handle_timeout_termination,
+        )
+        self.infos = np.empty((self.buffer_size, self.n_envs), object)
+        self.ep_start = np.zeros((self.buffer_size, self.n_envs), np.int64)
+        self.ep_length = np.zeros_like(self.ep_start)
         self.skip_reached = skip_reached
         self._pack()
 
