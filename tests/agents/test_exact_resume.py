@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,9 @@ from agents.training.loop import train_run
 
 
 if __name__ == "__main__":
-    for path in sys.argv[1:]:
-        train_run(RunDirectory.open(Path(path)), Console(quiet=True))
+    for line in sys.stdin:
+        train_run(RunDirectory.open(Path(line.removesuffix("\\n"))), Console(quiet=True))
+        print("trained", flush=True)
 """
 
 
@@ -175,21 +177,34 @@ def cut_back(run: RunDirectory, path: Path, step: int) -> RunDirectory:
     return cut
 
 
+@pytest.fixture(scope="module")
+def other_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A process that goes on with the runs whose paths it is sent."""
+    script = tmp_path_factory.mktemp("other") / "continue.py"
+    script.write_text(CONTINUE)
+    with subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+
+
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES.keys())
-def test_a_run_goes_on_bit_for_bit_in_another_process(config: RunConfig, tmp_path: Path) -> None:
+def test_a_run_goes_on_bit_for_bit_in_another_process(
+    config: RunConfig, other_process: subprocess.Popen[str], tmp_path: Path
+) -> None:
     whole = create_run(config, tmp_path / "whole")
     train_run(whole, Console(quiet=True))
     steps = snapshot_steps(whole)
     assert len(steps) >= 4
     cuts = [cut_back(whole, tmp_path / f"cut-{step}", step) for step in (steps[0], steps[-2])]
 
-    script = tmp_path / "continue.py"
-    script.write_text(CONTINUE)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, script, *(cut.path for cut in cuts)]
-    subprocess.run(command, check=True, env=environment)
-
     for cut in cuts:
+        print(cut.path, file=other_process.stdin, flush=True)
+        assert other_process.stdout.readline() == "trained\n"
         for step in (*steps[:1], steps[-1]):
             expected, got = read_snapshot(whole, step), read_snapshot(cut, step)
             assert got.state_sha256 == expected.state_sha256
