@@ -21,6 +21,8 @@ from agents.training.loop import create_run, train_run
 from eval.rollouts import Rollouts
 from tests.agents.small_runs import OnSnapshot, small_config
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (2**31, 2**31 + 1)
 CASES = {
     "sac": (SAC, small_config("sac", normalize={}, reward="dense")),

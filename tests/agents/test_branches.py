@@ -21,6 +21,8 @@ from schedules import ConstantSchedule, PiecewiseConstantSchedule, Schedule, Sta
 from tests.agents.small_runs import STAIRCASE, small_config
 from tests.agents.test_exact_resume import rows_without_time
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 
 

@@ -27,6 +27,8 @@ from tests.agents.small_runs import small_config
 from tests.agents.test_exact_resume import rows_without_time
 from tests.system.commands import config_file, run_command
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 
 

@@ -22,6 +22,8 @@ from tests.agents.small_runs import small_config
 from tests.agents.test_branches import final
 from tests.agents.test_exact_resume import cut_back, rows_without_time
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 AT = 200
 

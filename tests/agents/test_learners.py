@@ -22,6 +22,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from agents import learners
 from agents.learners.coverage import why_not
 
+pytestmark = pytest.mark.slow
+
 PARTS = {"observation": 6, "achieved_goal": 3, "desired_goal": 3}
 SB3: dict[str, Any] = {
     "SAC": stable_baselines3.SAC,

@@ -22,6 +22,8 @@ from schedules import (
 from schedules.callback import StaircaseCallback
 from tests.agents.small_runs import small_config
 
+pytestmark = pytest.mark.slow
+
 SCHEDULES = (
     StaircaseSchedule(1e-3, decay_steps=60, decay_rate=0.5, constant_steps=130),
     PiecewiseConstantSchedule(boundaries=(129, 200), values=(1e-4, 3e-4, 1e-5)),

@@ -19,6 +19,8 @@ from agents.training.observers import Observer
 from tests.agents.small_runs import small_config
 from tests.agents.test_branches import final
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 HERE = "tests.agents.test_observers"
 

@@ -29,6 +29,8 @@ from agents.training.loop import create_run, late_boundaries, train_run
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import STAIRCASE, OnSnapshot, small_config
 
+pytestmark = pytest.mark.slow
+
 
 def trained(path: Path, algo: str, **changes: object) -> RunDirectory:
     run = create_run(small_config(algo, **changes), path)

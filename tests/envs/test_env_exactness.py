@@ -17,6 +17,8 @@ from tests.envs.env_cases import (
     trajectory,
 )
 
+pytestmark = pytest.mark.slow
+
 SEEDS = st.integers(0, 2**31 - 1)
 HISTORIES = st.lists(st.tuples(SEEDS, st.integers(0, 40)), min_size=1, max_size=3)
 SPARSE = [case for case in CASES if case[3] == "sparse"]

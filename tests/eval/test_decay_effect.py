@@ -20,6 +20,8 @@ from eval.statistics import bootstrap_mean
 from schedules import PiecewiseConstantSchedule, effective_phases
 from tests.eval.conftest import PPO, trained
 
+pytestmark = pytest.mark.slow
+
 
 def trained_branch(run, phase, length):
     path = branch_path(run, f"held-{phase}")

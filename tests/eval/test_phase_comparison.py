@@ -38,6 +38,8 @@ from tests.eval.conftest import PPO as PPO_CONFIG
 from tests.eval.conftest import SAC as SAC_CONFIG
 from tests.eval.conftest import trained
 
+pytestmark = pytest.mark.slow
+
 SAC_ENDS = {0: 199, 1: 399, 2: 600}
 PPO_ENDS = {0: 192, 1: 384, 2: 640}
 

@@ -11,6 +11,8 @@ from agents import ConfigError, RunDirectory, RunError
 from eval import compare_phases, record_video, video
 from eval.video import FRAMES_AFTER, FRAMES_BEFORE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def filmed(trained_sac, tmp_path_factory):
