@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import set_forkserver_preload
 from typing import Any
 
 import gymnasium as gym
@@ -23,6 +25,10 @@ from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.hyperparameters import NORMALIZED_KEYS
 from agents.runs.directory import RunError
+
+# Processes of environments fork off a server, which has imported this beforehand.
+if sys.platform == "linux":
+    set_forkserver_preload(["__main__", __name__])
 
 
 class SnapshotMonitor(Monitor):

@@ -51,7 +51,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         DictReplayBuffer.__init__(
             self,
             buffer_size,
-            self.observation_space,  # type: ignore[arg-type] - `HerReplayBuffer` accepts no other
+            self.observation_space,
             self.action_space,
             self.device,
             self.n_envs,

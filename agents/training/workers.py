@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,14 @@ from agents.training.loop import train_run
 
 # A process takes this much before its replay buffer fills, mostly for torch and SB3 themselves.
 _LEAST_MEMORY = 600 * 2**20
+
+# Importing torch takes seconds, and so does its compiler, which optimizers import at their first
+# step. On Linux the workers fork off a server that has both.
+if sys.platform == "linux":
+    _CONTEXT = get_context("forkserver")
+    _CONTEXT.set_forkserver_preload(["__main__", "agents.training.loop", "torch._dynamo"])
+else:
+    _CONTEXT = get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Worker:
-    process: SpawnProcess
+    process: BaseProcess
     run: RunDirectory
     outcome: Connection
 
@@ -132,9 +141,8 @@ class RunPool:
                 self._note_outcome(worker)
         while self._waiting and len(self._workers) < self.processes and self._has_memory():
             run = self._waiting.popleft()
-            context = get_context("spawn")
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_train, args=(run.path, sender))
+            receiver, sender = _CONTEXT.Pipe(duplex=False)
+            process = _CONTEXT.Process(target=_train, args=(run.path, sender))
             # The new process ignores Ctrl-C until it can take a snapshot.
             with handled_signals(signal.SIG_IGN, signal.SIGINT):
                 process.start()

@@ -18,7 +18,7 @@ from agents.runs.directory import snapshot_steps
 from agents.runs.lock import locked
 from agents.training.loop import create_run, train_run
 from eval import compare_phases
-from schedules import ConstantSchedule
+from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.small_runs import small_config
 from tests.agents.test_exact_resume import rows_without_time
 from tests.system.commands import (
@@ -33,6 +33,7 @@ from tests.system.commands import (
 
 pytestmark = pytest.mark.slow
 
+FEW_PHASES = StaircaseSchedule(1e-3, decay_steps=400, decay_rate=0.5)
 QUICKLY = ("--no-video", "--episodes", "2", "--quiet")
 
 
@@ -175,14 +176,14 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_a_run_and_its_held_branches_quietly(tmp_path: Path) -> None:
-    config = small_config("sac", total_timesteps=1500)
+    config = small_config("sac", FEW_PHASES, total_timesteps=1200)
     run = create_run(config, tmp_path / "run", held_branch_length="end")
     command = [sys.executable, ROOT / "train.py", "--resume", run.path, *QUICKLY]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     # The first branch starts at the first boundary: it is still importing, or training, by now.
-    assert wait_for_rows(process, run.metrics_path, 150)
+    assert wait_for_rows(process, run.metrics_path, 300)
     os.killpg(process.pid, signal.SIGINT)
     _, complaint = process.communicate()
 
@@ -194,7 +195,7 @@ def test_ctrl_c_stops_a_run_and_its_held_branches_quietly(tmp_path: Path) -> Non
 
 
 def test_killed_beside_its_held_branches_a_run_ends_with_the_same_ones(tmp_path: Path) -> None:
-    config = small_config("sac", total_timesteps=1500, snapshot_every=100)
+    config = small_config("sac", FEW_PHASES, total_timesteps=1200, snapshot_every=100)
     killed = create_run(config, tmp_path / "killed", held_branch_length="end")
     process = start_command("--resume", killed.path, *QUICKLY, cwd=tmp_path)
     branch = killed.path / "branches" / "held-1"
