@@ -45,7 +45,7 @@ def assert_same_run(got: Path, expected: RunDirectory) -> None:
 
 
 def test_six_sigkills_in_a_row_change_nothing(tmp_path: Path) -> None:
-    config = small_config("sac", total_timesteps=2000, snapshot_every=150)
+    config = small_config("sac", FEW_PHASES, total_timesteps=2000, snapshot_every=150)
     whole = create_run(config, tmp_path / "whole")
     train_run(whole, Console(quiet=True))
     killed = create_run(config, tmp_path / "killed")
@@ -121,7 +121,12 @@ def test_an_interrupted_run_is_readable_and_goes_on(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     config = small_config(
-        "sac", total_timesteps=2000, n_envs=2, vec_env="subproc", snapshot_every=10_000
+        "sac",
+        FEW_PHASES,
+        total_timesteps=1200,
+        n_envs=2,
+        vec_env="subproc",
+        snapshot_every=10_000,
     )
     whole = create_run(config, tmp_path / "whole")
     train_run(whole, Console(quiet=True))
