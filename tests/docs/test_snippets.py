@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,13 @@ def own_registries():
 @pytest.mark.parametrize(
     "page", [page for page in with_blocks("python") if page not in ENVIRONMENT_PAGES]
 )
-def test_python_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(workplace)
-    monkeypatch.syspath_prepend(workplace)
-    film = workplace / RUN / "videos" / "phase-2.mp4"
-    film.parent.mkdir(exist_ok=True)
+def test_python_runs(page: str, workplace: Path, tmp_path: Path, monkeypatch) -> None:
+    here = shutil.copytree(workplace, tmp_path / "here", symlinks=True)
+    film = here / RUN / "videos" / "phase-2.mp4"
+    film.parent.mkdir()
     film.touch()  # a film that exists is kept: the films' own tests make some
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(here)
     assert run_snippets(page)
 
 
