@@ -26,7 +26,7 @@ SHORTER = {
     "docs/how-to/own-algorithm.md": {'"algo": "slow_td3"': f'"algo": "slow_td3", {SMALL}'},
     "docs/learners.md": {
         '"MultiInputPolicy", env)': '"MultiInputPolicy", env, buffer_size=1000)',
-        "100_000": "200",
+        "100_000": "110",
     },
     "docs/training.md": {'"seed": 1': f'"seed": 1, {SMALL}'},
 }

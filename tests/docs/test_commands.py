@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -84,7 +85,8 @@ def accept(words: Sequence[str], long_run: RunDirectory) -> None:
             assert "staircase-lab" in options
             accept_training(["--env", env], long_run)
         case ["docker", "build", "-t", "staircase-lab", "."]:
-            assert Path("Dockerfile").exists()
+            (step,) = re.findall(r"^RUN pip (.*)$", Path("Dockerfile").read_text(), re.MULTILINE)
+            accept(["pip", *shlex.split(step)], long_run)
         case ["mkdir", "-p", folder]:
             Path(folder).mkdir(parents=True, exist_ok=True)
         case ["sbatch", script]:
