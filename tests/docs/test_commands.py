@@ -26,6 +26,8 @@ from eval.__main__ import main as evaluate
 from tests.docs.conftest import RUN
 from tests.docs.pages import PAGES, ROOT, Command, commands
 
+pytestmark = pytest.mark.slow
+
 # What pages write for a name that the reader fills in.
 PLACEHOLDERS = {
     "RUN": str(RUN),

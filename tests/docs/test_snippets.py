@@ -17,6 +17,8 @@ from tests.docs.conftest import RUN
 from tests.docs.pages import PAGES, ROOT, SHORTER, blocks, read, run_snippets
 from tests.docs.test_environment_pages import ENVIRONMENT_PAGES
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = {"bash", "console", "pycon", "python", "text", "toml", "yaml"}
 
 
