@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def with_blocks(*languages: str) -> list[str]:
 @pytest.mark.parametrize("page", with_blocks())
 def test_every_block_says_what_it_is_so_that_none_goes_untested(page: str) -> None:
     assert {block.language for block in blocks(page)} <= LANGUAGES
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_the_pages_outside_the_site_lead_to_files(page: str) -> None:
+    # Those of the site are checked when it is built.
+    targets = re.findall(r"\]\(([^)#]+)", read(page))
+    inside = [target for target in targets if not target.startswith("https://")]
+    assert [target for target in inside if not (ROOT / target).is_file()] == []
 
 
 @pytest.fixture
