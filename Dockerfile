@@ -5,8 +5,7 @@ FROM python:3.11-slim
 
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
-    && pip install --no-cache-dir -c constraints.txt .
+RUN pip install --no-cache-dir -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu .
 
 WORKDIR /work
 ENV OMP_NUM_THREADS=1

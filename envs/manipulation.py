@@ -57,7 +57,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     `copy` and `pickle` create an environment with its own simulation, which continues bit for bit
     as this one would. It is made with the same arguments and brought to the same state in the way
-    of :meth:`restore`. It includes public attributes, the task's `threshold` and what a subclass
+    of `restore`. It includes public attributes, the task's `threshold` and what a subclass
     adds, but nothing else that was set on the robot or the task later.
 
     Args:
@@ -69,7 +69,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             entries, and there is a picture.
         pixels_size: Width and height of `pixels`.
         pixels_camera: The camera of `pixels`; by default the task's.
-        render_mode: None, or what :meth:`render` returns: `"rgb_array"`, `"depth_array"`,
+        render_mode: None, or what `render` returns: `"rgb_array"`, `"depth_array"`,
             `"rgbd_tuple"` or `"segmentation_array"`, without a display, or `"human"` for a window.
         render_width: Of a frame or the window, in pixels.
         render_height: Of a frame or the window, in pixels.
@@ -360,7 +360,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             `"depth_array"`: distances along the camera's axis in metres, 32-bit, of shape
             (render_height, render_width); 10 where there is nothing.
             `"rgbd_tuple"`: both.
-            `"segmentation_array"`: the :class:`~envs.picture.Segment` of each pixel, 32-bit, of
+            `"segmentation_array"`: the `envs.picture.Segment` of each pixel, 32-bit, of
             shape (render_height, render_width).
             Else None: a window draws itself.
 
@@ -396,7 +396,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._next_generator, _ = seeding.np_random(seed)
 
     def snapshot(self) -> dict[str, Any]:
-        """Captures what :meth:`restore` needs to continue bit for bit, in any process.
+        """Captures what `restore` needs to continue bit for bit, in any process.
 
         PyBullet's own saved states cannot be moved between processes, so this holds the state of
         the generator when the episode began and the actions since, to be simulated again.
@@ -434,7 +434,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         number of steps in the restored episode is the length of the snapshot's `actions`.
 
         Args:
-            data: What :meth:`snapshot` returned, from an environment made with the same arguments;
+            data: What `snapshot` returned, from an environment made with the same arguments;
                 those about pictures and `observation` may differ.
 
         Returns:
@@ -744,9 +744,9 @@ def make(
         task: Short name of the task, a key of `TASK_TYPES`.
         robot: Name of the robot, a key of `ROBOTS`.
         control: What an action displaces: `"ee"`, the end effector, or `"joints"`.
-        render_mode: One of :class:`ManipulationEnv`, or one that returns an image with `_list`
+        render_mode: One of `ManipulationEnv`, or one that returns an image with `_list`
             after it, for all images since the last call.
-        **kwargs: The others of :class:`ManipulationEnv`, and what the task's `quantities` name.
+        **kwargs: The others of `ManipulationEnv`, and what the task's `quantities` name.
 
     Returns:
         The environment, for lists of images in gymnasium's `RenderCollection`.
@@ -793,7 +793,7 @@ _ARGUMENTS = tuple(inspect.signature(ManipulationEnv).parameters)[2:]
 
 
 def check_ranges(task: str, ranges: Mapping[str, Any]) -> None:
-    """Checks the randomisation arguments of :func:`make` without making anything.
+    """Checks the randomisation arguments of `make` without making anything.
 
     Args:
         task: Short name of the task, a key of `TASK_TYPES`.

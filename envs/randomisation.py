@@ -163,7 +163,7 @@ def draw_fit(
         A goal and a start that fit.
 
     Raises:
-        RuntimeError: If none fits, which :func:`check_room` prevents where goals are
+        RuntimeError: If none fits, which `check_room` prevents where goals are
             drawn.
     """
     for _ in range(_MOST_GOALS):
@@ -182,7 +182,7 @@ def check_room(
     fits: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
     condition: str,
 ) -> None:
-    """Raises a ValueError if :func:`draw_fit` would rarely find a placement.
+    """Raises a ValueError if `draw_fit` would rarely find a placement.
 
     Args:
         owner: Whose ranges they are, for the message.

@@ -1,6 +1,6 @@
 """The physics: with the server it runs on, the only module that calls PyBullet.
 
-A :class:`Simulation` is one private PyBullet server with bodies in it. Robots and tasks use it
+A `Simulation` is one private PyBullet server with bodies in it. Robots and tasks use it
 through the few methods below, so neither ever sees a PyBullet handle or flag.
 """
 
@@ -66,7 +66,7 @@ of 0.001, an idle arm sank by 0.3 mm in every control period, and cubes crept.
 
 ROUND_ITERATIONS = 50
 ROUND_RESIDUAL = 2e-4
-"""Greatest number of sweeps of the default solver, which :meth:`Simulation.round_friction` chooses,
+"""Greatest number of sweeps of the default solver, which `Simulation.round_friction` chooses,
 and where they end early: at this squared change of velocity, in (m/s)² or (rad/s)².
 
 At 0.001 an idle arm sinks.
@@ -174,7 +174,7 @@ class Simulation:
     Args:
         visuals: Whether bodies get a visible shape, which costs loading time but does not affect
             the physics.
-        sketch: Whether to keep a copy of the scene for :meth:`sketch`.
+        sketch: Whether to keep a copy of the scene for `sketch`.
         window: Width and height of PyBullet's window, in pixels; None opens none.
 
     Raises:
@@ -263,7 +263,7 @@ class Simulation:
 
     @property
     def closed(self) -> bool:
-        """Whether :meth:`close` was called, or the window was closed."""
+        """Whether `close` was called, or the window was closed."""
         if self._gui and not pybullet.isConnected(self._client):
             return True
         return self._closed
@@ -316,7 +316,7 @@ class Simulation:
         return contextlib.nullcontext(path)
 
     def load_sdf(self, file_name: str, position: Vector, boxes: Boxes = _NO_BOXES) -> int:
-        """Loads an articulated body whose file fixes its base, as :meth:`load_urdf` does.
+        """Loads an articulated body whose file fixes its base, as `load_urdf` does.
 
         Args:
             file_name: Path of the SDF file.
@@ -436,7 +436,7 @@ class Simulation:
             colour: Red, green, blue and opacity in [0, 1].
 
         Returns:
-            The marker, for :meth:`move_marker`.
+            The marker, for `move_marker`.
         """
         body = -1
         if self._gui:
@@ -448,14 +448,14 @@ class Simulation:
         return len(self._markers) - 1
 
     def add_box_marker(self, half_extents: Vector, colours: Sequence[Vector]) -> int:
-        """Adds a box that is only visible, as the sphere of :meth:`add_marker`.
+        """Adds a box that is only visible, as the sphere of `add_marker`.
 
         Args:
             half_extents: Half its sides, in metres.
             colours: One for all faces, or one each of those towards -x, x, -y, y, -z and z.
 
         Returns:
-            The marker, for :meth:`move_marker`.
+            The marker, for `move_marker`.
         """
         body = -1
         if self._gui:
@@ -566,7 +566,7 @@ class Simulation:
 
         Bodies that are only teleported keep their old contact points, and the next episode would
         then depend on the last one. So the movable bodies are first taken far away from everything
-        and from each other, and only :meth:`place` brings them back.
+        and from each other, and only `place` brings them back.
 
         PyBullet also keeps a bounding box around every link, with a margin that depends on its
         past. Bodies whose boxes overlap, or did so a while ago, are solved together, which gives
@@ -595,7 +595,7 @@ class Simulation:
             )
 
     def resize_box_marker(self, marker: int, half_extents: Vector) -> None:
-        """Resizes a box marker; :meth:`move_marker` then puts it somewhere.
+        """Resizes a box marker; `move_marker` then puts it somewhere.
 
         Args:
             marker: The marker.

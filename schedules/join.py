@@ -10,13 +10,10 @@ from schedules.schedule import Schedule
 
 @dataclass(frozen=True)
 class JoinedSchedule(Schedule):
-    r"""Follows `first` before `boundary`, and `second` from there on, as if it began there.
+    """Follows `first` before `boundary`, and `second` from there on, as if it began there.
 
-    .. math::
-        \text{rate}(t) = \begin{cases}
-            f(t), & t < b \\
-            s(t - b), & t \geq b
-        \end{cases}
+        rate(t) = first(t)                for t < boundary
+        rate(t) = second(t - boundary)    for t >= boundary
 
     At the boundary the rate is that of `second` at its step 0, as in `optax.join_schedules`. The
     rate may rise there, so joining a staircase with itself is a warm restart.

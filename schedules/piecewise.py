@@ -10,14 +10,11 @@ from schedules.schedule import Schedule
 
 @dataclass(frozen=True)
 class PiecewiseConstantSchedule(Schedule):
-    r"""The rates `values`, each from one boundary to the next.
+    """The rates `values`, each from one boundary to the next.
 
-    .. math::
-        \text{rate}(t) = \begin{cases}
-            v_0, & t < b_1 \\
-            v_i, & b_i \leq t < b_{i+1} \\
-            v_n, & t \geq b_n
-        \end{cases}
+        rate(t) = values[0]    for t < boundaries[0]
+        rate(t) = values[i]    for boundaries[i - 1] <= t < boundaries[i]
+        rate(t) = values[n]    for t >= boundaries[n - 1], the last
 
     At a boundary the rate is the new one, as in `optax.piecewise_constant_schedule` and torch
     `MultiStepLR`; Keras `PiecewiseConstantDecay` switches one step later.

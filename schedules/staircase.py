@@ -10,20 +10,16 @@ from schedules.schedule import Schedule
 
 @dataclass(frozen=True)
 class StaircaseSchedule(Schedule):
-    r"""Multiplies the rate by `decay_rate` at the end of every phase, down to a floor.
+    """Multiplies the rate by `decay_rate` at the end of every phase, down to a floor.
 
-    With initial rate :math:`I`, decay rate :math:`r`, decay steps :math:`D`, constant steps
-    :math:`C` and minimum :math:`M`:
+    With initial rate I, decay rate r, decay steps D, constant steps C and minimum M:
 
-    .. math::
-        k(t) = \begin{cases}
-            0, & t < C \\
-            1 + \lfloor (t - C) / D \rfloor, & t \geq C
-        \end{cases}
-        \qquad \text{rate}(t) = \max(M, I \cdot r^{k(t)})
+        k(t) = 0                         for t < C
+        k(t) = 1 + floor((t - C) / D)    for t >= C
+        rate(t) = max(M, I * r ** k(t))
 
-    For :math:`C = D` and :math:`M = 0` this is Keras `ExponentialDecay(staircase=True)`, torch
-    `StepLR` and `optax.exponential_decay(staircase=True)`; at a boundary the rate is the new one.
+    For C = D and M = 0 this is Keras `ExponentialDecay(staircase=True)`, torch `StepLR` and
+    `optax.exponential_decay(staircase=True)`; at a boundary the rate is the new one.
 
     Args:
         initial_learning_rate: The rate of the constant-rate phase, positive and finite.

@@ -22,6 +22,11 @@ _FORK = "pybullet-arm64"
 
 def installed_versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that affect a run's outcome."""
+    return dict(_installed_versions())
+
+
+@lru_cache(maxsize=1)  # a study asks for every segment, and a process keeps what it imported
+def _installed_versions() -> Mapping[str, str]:
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

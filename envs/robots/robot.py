@@ -28,8 +28,8 @@ class Robot(ABC):
         has_gripper: Whether this kind of robot has a gripper to open and close.
         camera_distance: How many times as far as the task's camera one must be to see all of it.
         action_size: Number of entries of an action, each in [-1, 1].
-        observation_size: Number of entries of :meth:`observe`.
-        ee_position: Position of the end effector at the last :meth:`observe`, in metres.
+        observation_size: Number of entries of `observe`.
+        ee_position: Position of the end effector at the last `observe`, in metres.
     """
 
     has_gripper: ClassVar[bool] = False
@@ -62,7 +62,7 @@ class Robot(ABC):
         A robot with a gripper must have this.
 
         Args:
-            position: About where, in metres; :meth:`observe` tells exactly.
+            position: About where, in metres; `observe` tells exactly.
             width: Of what is to be held, in metres.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it grasps")

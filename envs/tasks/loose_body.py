@@ -43,8 +43,8 @@ class LooseBody(ABC):
 
     Attributes:
         size: Its width in metres.
-        position: At the last :meth:`observe`, in metres.
-        quaternion: At the last :meth:`observe`.
+        position: At the last `observe`, in metres.
+        quaternion: At the last `observe`.
     """
 
     position: Vector

@@ -20,7 +20,7 @@ class OneBodyTask(Task):
     """Bring a body to within 5 cm of a point; it starts farther away than that.
 
     Args:
-        **given: As a :class:`Task` takes them.
+        **given: As a `Task` takes them.
 
     Raises:
         TypeError: If a keyword is unknown.
@@ -112,11 +112,11 @@ class CubeTask(OneBodyTask):
     """Bring a cube to a point, where a green one shows through everything.
 
     Args:
-        **given: As a :class:`Task` takes them.
+        **given: As a `Task` takes them.
 
     Raises:
-        TypeError: As an :class:`OneBodyTask` does.
-        ValueError: As an :class:`OneBodyTask` does.
+        TypeError: As an `OneBodyTask` does.
+        ValueError: As an `OneBodyTask` does.
     """
 
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:

@@ -41,7 +41,7 @@ class Task(ABC):
         quantities: What keywords can set; empty by default.
         given: The keywords that were given, with the ranges of their quantities.
         ranges: The range of each of `quantities`.
-        observation_size: Number of entries of :meth:`observe`.
+        observation_size: Number of entries of `observe`.
         goal_size: Number of entries of a goal.
         threshold: Distance to the goal below which the task is done.
         needs_gripper: Whether the robot must be able to open and close its gripper.
@@ -73,7 +73,7 @@ class Task(ABC):
 
         Args:
             generator: The only source of randomness that a task may use.
-            goal: A requested goal, as :meth:`read_goal` returned it. A goal is drawn all the same
+            goal: A requested goal, as `read_goal` returned it. A goal is drawn all the same
                 and then replaced, so that the rest of the episode does not change. A task without
                 `read_goal` never gets one.
 
@@ -88,10 +88,10 @@ class Task(ABC):
             goal: `goal_size` finite numbers.
 
         Returns:
-            The goal, for :meth:`reset`.
+            The goal, for `reset`.
 
         Raises:
-            ValueError: If :meth:`reset` would never draw it, or the task takes none.
+            ValueError: If `reset` would never draw it, or the task takes none.
         """
         raise ValueError(f"{type(self).__name__} draws its goals and takes none")
 
@@ -123,7 +123,7 @@ class Task(ABC):
     def distance(self, achieved_goal: Goals, desired_goal: Goals) -> Distances:
         """Returns the distance between goals; Euclidean unless a task overrides it.
 
-        A single goal may be a list, which is faster. Implementations should use :func:`pairs`,
+        A single goal may be a list, which is faster. Implementations should use `pairs`,
         because NumPy sums one goal and many goals in different orders, and a batch must get the
         same rewards as its goals one by one.
 

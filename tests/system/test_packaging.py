@@ -21,19 +21,25 @@ PARTS = (
     "schedules",
     "train.py",
     "pyproject.toml",
+    "setup.py",
     "README.md",
     "LICENSE",
 )
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, source / part)
         else:
             shutil.copy(ROOT / part, source / part)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
     command = ["pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", out, source]
     subprocess.run([sys.executable, "-m", *command], check=True)
@@ -50,6 +56,42 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert {f"eval/pages/{name}" for name in pages} <= set(names)
     assert {f"{package}/py.typed" for package in tops - {"train.py"}} <= set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def links(description: str) -> list[str]:
+    """Where the links and pictures of a description lead, but for those within it."""
+    return [target for target in re.findall(r"\]\((.*?)\)", description) if target[0] != "#"]
+
+
+def test_without_a_repository_the_description_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        description = archive.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in description
+    assert "python train.py --env reach" in description
+    assert [link for link in links(description) if not link.startswith("https://")] == []
+
+
+def test_with_a_repository_links_and_pictures_lead_into_it(source: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(source, project)
+    url = "https://github.com/lab/staircase"
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(f'\n[project.urls]\nRepository = "{url}"\n')
+    script = (
+        "import sys; from setuptools import build_meta; "
+        "build_meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", script, tmp_path]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    (metadata,) = tmp_path.glob("*.dist-info/METADATA")
+    found = links(metadata.read_text(encoding="utf-8"))
+    whole = {*found} - set(links((ROOT / "README.md").read_text(encoding="utf-8")))
+    paths = {re.sub(rf"^{url}/(raw|blob)/HEAD/|#.*", "", link) for link in whole}
+    assert len(paths) > 5
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+    assert f"{url}/raw/HEAD/docs/images/tasks.jpg" in found
+    assert [link for link in found if not link.startswith("https://")] == []
 
 
 def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""The examples in docs/environments.md and docs/images.md work."""
-
-import re
+"""What the pages on environments, tasks and robots show works, and what they say is so."""
 
 import gymnasium as gym
 import numpy as np
@@ -14,23 +12,24 @@ from benchmarks import scripted
 from envs.randomisation import DISTURBANCES
 from envs.robots import Panda
 from envs.tasks import Reach
-from tests.envs.env_cases import ROOT
+from tests.docs.pages import ROOT, blocks, read, run_snippets
 
-TEXT = "".join(
-    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("environments.md", "images.md")
+ENVIRONMENT_PAGES = (
+    "docs/environments.md",
+    "docs/how-to/own-task.md",
+    "docs/how-to/own-robot.md",
+    "docs/images.md",
 )
-EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+TEXT = read("docs/environments.md")
 
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory):
-    """What the examples define, run in their order in a folder of their own."""
-    names = {"folder": tmp_path_factory.mktemp("examples")}
+    """What the snippets define, run in their order in a folder of their own."""
+    folder = tmp_path_factory.mktemp("examples")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(names["folder"])
-        for block in EXAMPLES:
-            exec(block, names)
-    return names
+        patch.chdir(folder)
+        return {"folder": folder, **run_snippets(*ENVIRONMENT_PAGES)}
 
 
 def test_the_frame_is_one(names):
@@ -122,7 +121,9 @@ def test_the_heavier_new_task_draws_masses(names):
 
 @pytest.mark.parametrize(("module", "kind"), [("nudge", "Nudge"), ("bare_iiwa", "BareIiwa")])
 def test_the_example_package_holds_what_the_text_shows(module, kind):
-    (shown,) = (block for block in EXAMPLES if f"class {kind}(" in block)
+    pages = ("docs/how-to/own-task.md", "docs/how-to/own-robot.md")
+    every = [block.text for page in pages for block in blocks(page, "python")]
+    (shown,) = (text for text in every if f"class {kind}(" in text)
     code = (ROOT / "docs" / "examples" / "nudge" / f"{module}.py").read_text(encoding="utf-8")
     assert code.partition('"""\n\n')[2] == shown
 
