@@ -222,7 +222,7 @@ HYPERPARAMETERS = [
     (
         "sac",
         {"policy_kwargs": {"activation_fn": "rleu"}},
-        "must be elu, gelu, identity, layer_norm_relu, ",
+        "must be elu, gelu, identity, layer_",
     ),
     ("sac", {"policy_kwargs": {"activation_fn": torch.nn.LSTM}}, "must be one of elu, gelu"),
     ("sac", {"policy_kwargs": {"optimizer_class": torch.optim.LBFGS}}, "must be one of adagrad"),
