@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -114,20 +115,31 @@ class Evidence:
     @cached_property
     def evaluation_goals(self) -> NDArray[np.float64]:
         """Desired goals of the first evaluation episodes, shape (episodes, entries)."""
-        import gymnasium
-
-        # SB3, which the training environments need, takes seconds to import.
-        config = self.config
-        arguments = {"robot": config.robot, "control": config.control, **config.env_kwargs}
-        env = gymnasium.make(envs.TASKS[config.env], **arguments)
-        try:
+        with self._evaluation_env() as env:
             goals = [
                 env.reset(seed=seed)[0]["desired_goal"]
                 for seed in evaluation_seeds(GOALS_LOOKED_AT)
             ]
+        return np.asarray(goals, np.float64)
+
+    @cached_property
+    def action_size(self) -> int:
+        """Entries of an action."""
+        with self._evaluation_env() as env:
+            return int(np.prod(env.action_space.shape))
+
+    @contextmanager
+    def _evaluation_env(self) -> Iterator[Any]:
+        # SB3, which the training environments need, takes seconds to import.
+        import gymnasium
+
+        config = self.config
+        arguments = {"robot": config.robot, "control": config.control, **config.env_kwargs}
+        env = gymnasium.make(envs.TASKS[config.env], **arguments)
+        try:
+            yield env
         finally:
             env.close()
-        return np.asarray(goals, np.float64)
 
 
 def read_evidence(run: RunDirectory) -> Evidence:
