@@ -15,6 +15,7 @@ from agents import RunDirectory, RunError
 from agents.runs.files import write_atomically
 from eval.checks import CHECKS
 from eval.evidence import A_SIGNAL, FEWEST_ROWS, Evidence, read_evidence
+from eval.goal_regions import Region
 from eval.intervention_plan import SHARE
 from eval.intervention_text import interventions_lines
 from eval.interventions import Interventions, intervene
@@ -65,6 +66,7 @@ class Diagnosis:
         verdict: Whether decays can be judged.
         findings: Suspects: those that are no mere symptoms first, then the strongest first.
         notes: A line for each thing that is missing, and what that leaves unsaid.
+        regions: Success by the region of the goal, if enough evaluation episodes were played.
         interventions: What came of changing things, if that was tried.
     """
 
@@ -77,6 +79,7 @@ class Diagnosis:
     verdict: PhaseVerdict
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    regions: tuple[Region, ...] = ()
     interventions: Interventions | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,6 +131,7 @@ def diagnose(run: RunDirectory) -> Diagnosis:
         verdict=verdict,
         findings=findings,
         notes=_notes(evidence, silent),
+        regions=evidence.regions,
     )
     _write(run, diagnosis)
     return diagnosis
@@ -274,6 +278,9 @@ def diagnosis_text(diagnosis: Diagnosis) -> RenderableType:
             f"{diagnosis.learning_rate:g}, {diagnosis.steps} steps, {verdict.episodes} episodes"
         ),
     ]
+    if diagnosis.regions:
+        shares = (f"{region.where}: {region.success.value:.0%}" for region in diagnosis.regions)
+        lines.append(Text(f"success by where the goal lies, in m: {'; '.join(shares)}"))
     if not diagnosis.findings:
         lines.append(Text("no suspects"))
     for place, finding in enumerate(diagnosis.findings, start=1):

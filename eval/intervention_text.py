@@ -23,7 +23,7 @@ def interventions_lines(found: Interventions) -> list[str]:
     placebos = {probe.start: probe.placebos for probe in found.probes}
     part = found.seconds / found.run_seconds if found.run_seconds > 0 else float("nan")
     return [
-        conclusion(found),
+        f"interventions: {found.sentence}",
         f"   {len(found.probes)} probes and their placebos left the run at step {found.step} for "
         f"{found.steps} steps, and each played the same {found.episodes} episodes",
         f"   cost: {found.seconds:.0f} s of training, {part:.0%} of the run's "
@@ -37,30 +37,6 @@ def interventions_lines(found: Interventions) -> list[str]:
         ),
         *(f"   left out: {name}: {reason}" for name, reason in found.left_out.items()),
     ]
-
-
-def conclusion(found: Interventions) -> str:
-    """What the interventions say, in a sentence.
-
-    Args:
-        found: The interventions.
-    """
-    culprits = found.culprits
-    if culprits:
-        names = ", ".join(probe.name for probe in culprits)
-        return f"interventions: {names} beat the placebos, so what {_they(culprits)} at fault"
-    compared = [probe.comparison for probe in found.probes if probe.comparison is not None]
-    if not compared:
-        return "interventions: no probe could be compared"
-    smallest = min(comparison.high - comparison.effect for comparison in compared)
-    return (
-        "interventions: no probe beat its placebos; an effect on the return below about "
-        f"{smallest:.2g} would go unseen"
-    )
-
-
-def _they(culprits: tuple[Intervention, ...]) -> str:
-    return "it changes is" if len(culprits) == 1 else "they change is"
 
 
 def _probe_lines(probe: Intervention) -> list[str]:

@@ -123,9 +123,27 @@ class Interventions:
         """The probes that beat their placebos, the surest first."""
         return tuple(probe for probe in self.probes if probe.beats)
 
+    @property
+    def sentence(self) -> str:
+        """What they say."""
+        if culprits := [probe.name for probe in self.culprits]:
+            one = len(culprits) == 1
+            return (
+                f"{', '.join(culprits)} {'beats its' if one else 'beat their'} placebos, so what "
+                f"{'it changes is' if one else 'they change is'} at fault"
+            )
+        compared = [probe.comparison for probe in self.probes if probe.comparison is not None]
+        if not compared:
+            return "no probe could be compared with placebos"
+        unseen = max(comparison.high - comparison.effect for comparison in compared)
+        return (
+            f"no probe beats its placebos; effects on the return below about {unseen:.2g} may go "
+            "unseen"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The interventions as JSON data."""
-        data = asdict(self)
+        data = {"sentence": self.sentence, **asdict(self)}
         for probe, stored in zip(self.probes, data["probes"], strict=True):
             stored["beats"] = probe.beats
         return data

@@ -21,6 +21,7 @@ from eval.diagnosis import diagnose, diagnose_by_intervention, diagnosis_path
 from eval.evidence import Evidence, read_evidence
 from eval.intervention_plan import PLACEBOS, ordered_probes, plan_interventions
 from eval.interventions import compare_with_placebos
+from eval.pages.diagnosis import diagnosis_section
 from eval.probes import PROBES, Change, probe
 from schedules import StaircaseSchedule
 from tests.agents.small_runs import small_config
@@ -97,6 +98,17 @@ def test_the_diagnosis_says_and_stores_what_came_of_it_and_what_it_cost(
     # A diagnosis without interventions keeps them.
     assert diagnose(probed).interventions is None
     assert json.loads(diagnosis_path(probed).read_text())["interventions"] == data
+
+
+def test_the_report_shows_the_probes(probed: RunDirectory) -> None:
+    missing: list[str] = []
+    section = diagnosis_section(diagnosis_path(probed), missing)
+    assert section is not None
+    assert not missing
+    ((probe, change, start, *_, beats),) = section.tables[-1].rows
+    assert (probe, change, start) == ("rate_x3", "learning_rate = 0.003", "snapshot")
+    assert beats in ("yes", "no")
+    assert "Interventions: " in section.text[0]
 
 
 def test_a_second_call_trains_nothing_and_a_killed_one_goes_on_to_the_same(

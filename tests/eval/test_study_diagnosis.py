@@ -23,7 +23,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one arm with batches of 4 and two seeds; not to be changed."""
     base = {
         **BASE,
-        "total_timesteps": 130,
+        "total_timesteps": 160,
         "hyperparameters": {**BASE["hyperparameters"], "batch_size": 4},
     }
     return trained_study(tmp_path_factory.mktemp("study"), base=base, axes={})
@@ -39,7 +39,7 @@ def test_healthy_seeds_and_shared_faults_are_counted_per_arm(study: Path, capsys
     assert (code, err) == (0, "")
     assert "0 of 2 runs of" in out
     assert "0 of 2 seeds healthy [0, 66] %: 2 unknown" in out
-    assert "batch_too_small (hyperparameters) at 2 of 2 seeds (0-1)" in out
+    assert "batch_too_small (hyperparameters) at 2 of 2 seeds (0, 1)" in out
     data = json.loads((study / "evaluation" / "diagnosis.json").read_text())
     (arm,) = data["arms"]
     assert arm["states"] == {"unknown": 2}
