@@ -115,8 +115,10 @@ class Diagnose:
     intervene: bool = False
     """Train probes, and compare them with placebos."""
     share: Annotated[float | None, tyro.conf.arg(help_behavior_hint="(default: 0.25)")] = None
-    """With --intervene: the part of the run's compute that their training may take."""
-    episodes: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: 100)")] = None
+    """With --intervene: the part of the run's compute that they may take."""
+    episodes: Annotated[
+        int | None, tyro.conf.arg(help_behavior_hint="(default: what half of the share pays for)")
+    ] = None
     """With --intervene: number of evaluation episodes that each plays, from 2 to 10000."""
     processes: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all cores)")] = (
         None

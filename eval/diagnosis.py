@@ -140,7 +140,7 @@ def diagnose(run: RunDirectory) -> Diagnosis:
 def diagnose_by_intervention(
     run: RunDirectory,
     share: float = SHARE,
-    episodes: int = 100,
+    episodes: int | None = None,
     processes: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Diagnosis:
@@ -148,8 +148,9 @@ def diagnose_by_intervention(
 
     Args:
         run: The run, which need not be complete.
-        share: Part of the run's compute that the training of probes may take.
-        episodes: How many evaluation episodes each plays, from 2 to 10 000.
+        share: Part of the run's compute that probes may take.
+        episodes: How many evaluation episodes each plays, from 2 to 10 000; what half of the share
+            pays for if `None`.
         processes: How many probes train at once; one per core if `None`.
         tell: Told in words how far it is.
 

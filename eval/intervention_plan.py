@@ -18,6 +18,9 @@ from eval.probes import PROBES, Change
 from schedules import ConstantSchedule, joined
 
 SHARE = 0.25
+FEWEST_EPISODES, MOST_EPISODES = 10, 100
+PLAYED_OFF_POLICY, PLAYED_ON_POLICY = 0.2, 1.0
+"""What a step of an evaluation episode costs, in steps of the run; estimates from above."""
 PLACEBOS = 4
 FIRST_PROBES = 4
 FROM_SNAPSHOT, FROM_REPLAY, ANEW = "snapshot", "replay buffer", "nothing"
@@ -55,21 +58,20 @@ class Plan:
     Attributes:
         snapshot: Where forks leave the run.
         steps: Steps that each fork is trained for.
+        episodes: Evaluation episodes that each fork plays.
         budget: Steps of the run that the share amounts to, the warm-up left out.
+        spent: Most that all forks cost, in steps of the run.
         forks: Placebos and probes, in the order of their training.
         left_out: Why other probes are not tried, by name.
     """
 
     snapshot: Snapshot
     steps: int
+    episodes: int
     budget: int
+    spent: float
     forks: tuple[PlannedFork, ...]
     left_out: Mapping[str, str]
-
-    @property
-    def spent(self) -> float:
-        """Most that all forks cost, in steps of the run."""
-        return self.steps * sum(fork.cost for fork in self.forks)
 
 
 def ordered_probes(suspects: Sequence[str]) -> tuple[str, ...]:
@@ -82,16 +84,22 @@ def ordered_probes(suspects: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*named, *PROBES]))
 
 
-def plan_interventions(evidence: Evidence, suspects: Sequence[str], share: float) -> Plan:
+def plan_interventions(
+    evidence: Evidence, suspects: Sequence[str], share: float, episodes: int | None = None
+) -> Plan:
     """Chooses probes, their length and their seeds.
 
-    The first probes get forks as long as the share pays for, but no longer than half of the phase;
-    further ones follow while something is left. Each kind of start has placebos of its own.
+    The probes of suspects, or the first without any, and no more than four, get forks as long as
+    the share pays for, but no longer than half of the phase; further ones follow while something is
+    left. Each kind of start has placebos of its own. Unless
+    their number is given, forks play as many episodes as half of the share pays for, from 10 to
+    100.
 
     Args:
         evidence: Of the run.
         suspects: Kinds of findings, the most suspicious first.
         share: Part of the run's compute, above 0 and up to 10.
+        episodes: How many evaluation episodes each fork plays.
 
     Returns:
         The plan; nothing has been written.
@@ -102,10 +110,9 @@ def plan_interventions(evidence: Evidence, suspects: Sequence[str], share: float
     """
     if not 0 < share <= 10:
         raise ConfigError(f"share must be above 0 and at most 10, got {share:g}")
-    run = evidence.run
+    run, interval = evidence.run, evidence.run.steps_per_update
     snapshot = _snapshot(evidence)
-    first_update = run.first_update
-    learning = run.config.total_timesteps - first_update + run.steps_per_update
+    learning = run.config.total_timesteps - run.first_update + interval
     budget = int(share * learning)
     left_out, changes = {}, {}
     for name in ordered_probes(suspects):
@@ -114,17 +121,21 @@ def plan_interventions(evidence: Evidence, suspects: Sequence[str], share: float
             left_out[name] = answer
         else:
             changes[name] = answer
-    interval = run.steps_per_update
+    prices = _Prices(evidence, changes)
     shortest = -(-max(interval, evidence.longest_episode * run.config.n_envs) // interval)
-    longest = max(shortest, (evidence.phase.stop - first_update) // 2 // interval)
+    longest = max(shortest, (evidence.phase.stop - run.first_update) // 2 // interval)
     names = list(changes)
-    chosen, steps = names[:FIRST_PROBES], 0
+    suspected = [name for name in names if set(PROBES[name].suspects) & set(suspects)]
+    chosen, steps, count = (suspected or names)[:FIRST_PROBES], 0, 0
     while chosen and steps < shortest:
-        steps = int(budget / _cost(changes, chosen, off_policy=evidence.off_policy)) // interval
+        count = episodes or prices.affordable_episodes(chosen, budget / 2)
+        left = budget - prices.of_playing(chosen, count)
+        steps = int(left / prices.of_a_step(chosen)) // interval
         if steps < shortest:
             chosen.pop()
     if not chosen:
-        least = shortest * interval * _cost(changes, names[:1], off_policy=evidence.off_policy)
+        count = episodes or FEWEST_EPISODES
+        least = prices.total(names[:1], shortest * interval, count)
         raise RunError(
             f"{run.path} is too short for interventions at a share of {share:g}: a probe and its "
             f"{PLACEBOS} placebos take {least:.0f} steps, and the share allows {budget}; "
@@ -132,13 +143,44 @@ def plan_interventions(evidence: Evidence, suspects: Sequence[str], share: float
         )
     steps = min(steps, longest) * interval
     for name in names[len(chosen) :]:
-        cost = steps * _cost(changes, [*chosen, name], off_policy=evidence.off_policy)
-        if cost <= budget:
+        if prices.total([*chosen, name], steps, count) <= budget:
             chosen.append(name)
         else:
             left_out[name] = "the share does not pay for it"
-    forks = tuple(_forks(evidence, snapshot, steps, {name: changes[name] for name in chosen}))
-    return Plan(snapshot, steps, budget, forks, left_out)
+    return Plan(
+        snapshot=snapshot,
+        steps=steps,
+        episodes=count,
+        budget=budget,
+        spent=prices.total(chosen, steps, count),
+        forks=tuple(_forks(evidence, snapshot, steps, {name: changes[name] for name in chosen})),
+        left_out=left_out,
+    )
+
+
+class _Prices:
+    """What probes cost with their placebos, from above, in steps of the run."""
+
+    def __init__(self, evidence: Evidence, changes: Mapping[str, Change]) -> None:
+        self._starts = {n: _start(c, off_policy=evidence.off_policy) for n, c in changes.items()}
+        played = PLAYED_OFF_POLICY if evidence.off_policy else PLAYED_ON_POLICY
+        self._episode = played * evidence.longest_episode
+
+    def _placebos(self, names: Sequence[str]) -> int:
+        return PLACEBOS * len({self._starts[name] for name in names})
+
+    def of_a_step(self, names: Sequence[str]) -> float:
+        return sum(PROBES[name].cost for name in names) + self._placebos(names)
+
+    def of_playing(self, names: Sequence[str], episodes: int) -> float:
+        return (len(names) + self._placebos(names)) * episodes * self._episode
+
+    def affordable_episodes(self, names: Sequence[str], budget: float) -> int:
+        most = int(budget / self.of_playing(names, 1))
+        return max(FEWEST_EPISODES, min(MOST_EPISODES, most))
+
+    def total(self, names: Sequence[str], steps: int, episodes: int) -> float:
+        return steps * self.of_a_step(names) + self.of_playing(names, episodes)
 
 
 def _snapshot(evidence: Evidence) -> Snapshot:
@@ -164,12 +206,6 @@ def _start(change: Change, *, off_policy: bool) -> str:
     if change.keeps_agent:
         return FROM_SNAPSHOT
     return FROM_REPLAY if off_policy else ANEW
-
-
-def _cost(changes: Mapping[str, Change], names: Sequence[str], *, off_policy: bool) -> float:
-    """Cost of probes with their placebos, for each step that they are long."""
-    starts = {_start(changes[name], off_policy=off_policy) for name in names}
-    return sum(PROBES[name].cost for name in names) + PLACEBOS * len(starts)
 
 
 def _rounded_up(share: float) -> float:

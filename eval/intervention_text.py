@@ -21,14 +21,14 @@ def interventions_lines(found: Interventions) -> list[str]:
         found: The interventions.
     """
     placebos = {probe.start: probe.placebos for probe in found.probes}
-    part = found.seconds / found.run_seconds if found.run_seconds > 0 else float("nan")
     return [
         f"interventions: {found.sentence}",
-        f"   {len(found.probes)} probes and their placebos left the run at step {found.step} for "
-        f"{found.steps} steps, and each played the same {found.episodes} episodes",
-        f"   cost: {found.seconds:.0f} s of training, {part:.0%} of the run's "
-        f"{found.run_seconds:.0f} s; reckoned from above {found.spent:.0%}, of {found.share:.0%} "
-        "allowed",
+        f"   {_count(len(found.probes), 'probe')} and {_count(found.placebos, 'placebo')} left the "
+        f"run at step {found.step} for {found.steps} steps, and each played the same "
+        f"{found.episodes} episodes",
+        f"   cost: at most {found.spent:.0%} of the run's compute, {found.share:.0%} allowed: "
+        f"{found.steps * (len(found.probes) + found.placebos)} steps in {found.seconds:.0f} s, and "
+        "the playing",
         *(line for probe in found.probes for line in _probe_lines(probe)),
         *(
             f"   placebos from the {start}: {count} are too few to compare with"
@@ -55,6 +55,10 @@ def _probe_lines(probe: Intervention) -> list[str]:
         f"{_percent(probe.success)} against {_percent(probe.placebo_success)}; "
         f"{_STARTS[probe.start]}"
     ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _percent(share: float | None) -> str:

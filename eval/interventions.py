@@ -101,9 +101,9 @@ class Interventions:
         steps: Steps that each probe and placebo was trained for.
         episodes: Evaluation episodes that each played.
         share: Part of the run's compute that they were allowed.
-        spent: Part that they were reckoned to take, from above.
-        seconds: Seconds that they trained.
-        run_seconds: Seconds that the run has trained, or will have, at the rate so far.
+        spent: Part that they took at most, with the playing.
+        placebos: How many placebos were trained, for all kinds of start.
+        seconds: Seconds that all of them trained, as the clock had it.
         probes: The probes, those that beat their placebos first, then by p.
         left_out: Why other probes were not tried, by name.
     """
@@ -113,8 +113,8 @@ class Interventions:
     episodes: int
     share: float
     spent: float
+    placebos: int
     seconds: float
-    run_seconds: float
     probes: tuple[Intervention, ...]
     left_out: Mapping[str, str]
 
@@ -162,7 +162,7 @@ def intervene(
     evidence: Evidence,
     suspects: Sequence[str],
     share: float,
-    episodes: int,
+    episodes: int | None = None,
     processes: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Interventions:
@@ -174,8 +174,9 @@ def intervene(
     Args:
         evidence: Of the run.
         suspects: Kinds of findings, the most suspicious first.
-        share: Part of the run's compute that the training may take.
-        episodes: How many evaluation episodes each plays, from 2 to 10 000.
+        share: Part of the run's compute that training and playing may take.
+        episodes: How many evaluation episodes each plays, from 2 to 10 000; what half of the share
+            pays for if `None`.
         processes: How many forks train at once; one per core if `None`. With 1, they train in this
             process, which saves each the seconds that a process takes to start.
         tell: Told in words how far it is.
@@ -189,24 +190,25 @@ def intervene(
             else is in the way in `probes/`, or a fork could not be trained.
         TrainingInterrupted: If SIGINT or SIGTERM came; the same call goes on.
     """
-    evaluation_seeds(episodes)
+    if episodes is not None:
+        evaluation_seeds(episodes)
     run = evidence.run
-    plan = plan_interventions(evidence, suspects, share)
+    plan = plan_interventions(evidence, suspects, share, episodes)
     forks = [(fork, _opened(run, plan.snapshot, fork)) for fork in plan.forks]
     _train([fork for _, fork in forks], processes, tell)
     outcomes: dict[tuple[str, str], _Outcome] = {}
     for number, (planned, fork) in enumerate(forks, start=1):
         tell(f"playing evaluation episodes, fork {number} of {len(forks)}")
-        outcomes[planned.start, planned.name] = _outcome(run, fork, episodes)
+        outcomes[planned.start, planned.name] = _outcome(run, fork, plan.episodes)
     elapsed = [_seconds(fork, planned, plan.snapshot) for planned, fork in forks]
     return Interventions(
         step=plan.snapshot.step,
         steps=plan.steps,
-        episodes=episodes,
+        episodes=plan.episodes,
         share=share,
         spent=share * plan.spent / plan.budget,
+        placebos=sum(planned.name not in PROBES for planned in plan.forks),
         seconds=round(sum(elapsed), 3),
-        run_seconds=round(_run_seconds(run), 3),
         probes=_compared(run, [planned for planned, _ in forks], outcomes),
         left_out=plan.left_out,
     )
@@ -286,13 +288,6 @@ def _seconds(fork: RunDirectory, planned: PlannedFork, snapshot: Snapshot) -> fl
     before = 0.0 if planned.start == ANEW else snapshot.elapsed_s
     steps = snapshot_steps(fork)
     return read_snapshot(fork, steps[-1]).elapsed_s - before if steps else 0.0
-
-
-def _run_seconds(run: RunDirectory) -> float:
-    newest = read_snapshot(run, snapshot_steps(run)[-1])
-    learning = run.first_update - run.steps_per_update
-    done = max(1, newest.step - learning)
-    return newest.elapsed_s * max(1.0, (run.config.total_timesteps - learning) / done)
 
 
 def _compared(

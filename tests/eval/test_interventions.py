@@ -31,7 +31,7 @@ from tests.eval.test_eval_command import run_main
 pytestmark = pytest.mark.slow
 
 EPISODES = 2
-SHARE = 0.9
+SHARE = 1.3
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_diagnosis_says_and_stores_what_came_of_it_and_what_it_cost(
     assert rate["beats"] is (rate["comparison"]["p_corrected"] <= 0.05)
     assert data["step"] == 339
     assert data["spent"] <= data["share"]
-    assert 0 < data["seconds"] < data["run_seconds"]
+    assert data["seconds"] > 0
     assert data["left_out"]["batch_x4"] == "the share does not pay for it"
     # A diagnosis without interventions keeps them.
     assert diagnose(probed).interventions is None
@@ -149,10 +149,10 @@ def test_what_lies_in_the_way_is_not_overwritten(probed: RunDirectory, tmp_path:
 def test_without_a_snapshot_or_a_share_that_pays_one_line_says_what_is_missing(
     original: RunDirectory, evidence: Evidence, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=r"too short .* --share 0.87 allows one") as refused:
+    with pytest.raises(RunError, match=r"too short .* --share 2.59 allows one") as refused:
         plan_interventions(evidence, (), 0.25)
     assert "\n" not in str(refused.value)
-    plan_interventions(evidence, (), 0.87)
+    plan_interventions(evidence, (), 2.59)
     with pytest.raises(ConfigError, match="share must be above 0"):
         plan_interventions(evidence, (), 0)
     copy = RunDirectory.open(Path(shutil.copytree(original.path, tmp_path / "run")))
@@ -164,7 +164,7 @@ def test_without_a_snapshot_or_a_share_that_pays_one_line_says_what_is_missing(
     assert not (copy.path / "probes").exists()
 
 
-@given(share=st.floats(0.9, 10), suspects=st.lists(st.sampled_from(sorted(PROBES)), max_size=3))
+@given(share=st.floats(2.6, 10), suspects=st.lists(st.sampled_from(sorted(PROBES)), max_size=3))
 def test_a_plan_keeps_within_its_share_and_gives_each_start_its_placebos(
     evidence: Evidence, share: float, suspects: list[str]
 ) -> None:
@@ -187,14 +187,16 @@ def test_probes_of_the_first_suspect_come_first() -> None:
 
 
 def test_only_what_keeps_no_agent_starts_from_the_replay_buffer(evidence: Evidence) -> None:
-    plan = plan_interventions(evidence, (), 10)
-    starts = {fork.name: fork.start for fork in plan.forks}
+    suspects = ["input_scale", "network_too_small", "q_diverges"]
+    plan = plan_interventions(evidence, suspects, 10, 2)
+    starts = {fork.name: fork.start for fork in plan.forks if fork.name in PROBES}
     fresh = {name for name, start in starts.items() if start == "replay buffer"}
-    assert fresh - {f"placebo-{n}" for n in range(1, 5)} == {"normalised", "wider", "layer_norm"}
+    assert fresh == {"normalised", "wider", "layer_norm"}
+    assert starts["rate_div3"] == "snapshot"
 
 
 def test_on_policy_probes_that_keep_no_agent_start_anew_and_others_fork(trained_ppo) -> None:
-    plan = plan_interventions(read_evidence(trained_ppo), (), 10)
+    plan = plan_interventions(read_evidence(trained_ppo), (), 10, 2)
     starts = {fork.name: fork.start for fork in plan.forks if fork.name in PROBES}
     assert starts["rate_x3"] == "snapshot"
     assert starts["wider"] == "nothing"
@@ -212,7 +214,7 @@ def test_a_new_probe_is_one_function(evidence: Evidence) -> None:
         return Change({"gamma": 0.9})
 
     try:
-        plan = plan_interventions(evidence, ["short_memory"], 1.0)
+        plan = plan_interventions(evidence, ["short_memory"], 2.6)
     finally:
         del PROBES["lower_discount"]
     assert plan.forks[-1].config.hyperparameters["gamma"] == 0.9
