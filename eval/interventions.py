@@ -240,7 +240,10 @@ def _create(run: RunDirectory, step: int, planned: PlannedFork) -> None:
         create_run(planned.config, path)
     else:
         fork_at(run, step, planned.changes, path)
-    path.rename(planned.path)
+    try:
+        path.rename(planned.path)
+    except OSError as error:  # Another process may have been faster.
+        raise RunError(f"cannot create {planned.path}: {error.strerror}") from error
 
 
 def _train(

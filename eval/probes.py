@@ -114,7 +114,7 @@ def more_hindsight(evidence: Evidence) -> Answer:
     her = evidence.config.her
     if her is None:
         started = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
-        return Change({"her": started}, keeps_agent=False)
+        return Change({"her": started})
     return Change({"n_sampled_goal": 2 * her.get("n_sampled_goal", 4) or 4})
 
 

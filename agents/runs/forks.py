@@ -28,9 +28,10 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
         run: The run to be forked.
         changes: New values by name: `schedule`, `total_timesteps`, `seed` (of the generators from
             the fork on; the config keeps the run's own), hyperparameters that a snapshot's state
-            does not depend on, or hindsight arguments. With `state` a fresh agent, the seed is the
-            config's, too, and whatever a replay buffer does not depend on may change:
-            hyperparameters, `her`, `normalize`, `reward` and `action_noise`.
+            does not depend on, hindsight arguments, or `her` if the run has no hindsight. With
+            `state` a fresh agent, the seed is the config's, too, and whatever a replay buffer does
+            not depend on may change: hyperparameters, `her`, `normalize`, `reward` and
+            `action_noise`.
 
     Returns:
         The config.
@@ -54,17 +55,19 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
             hyperparameters[key] = value
         elif key in HINDSIGHT_ARGUMENTS and config.her is not None:
             her[key] = value
+        elif key == "her" and config.her is None:
+            top[key] = value  # The replay buffer has all that hindsight needs.
         elif key not in (GENERATOR_SEED, STATE):
             valid = [*_CONFIG_KEYS, GENERATOR_SEED, STATE, *sorted(SURVIVED_HYPERPARAMETERS)]
-            valid += sorted(HINDSIGHT_ARGUMENTS) if config.her is not None else []
+            valid += ["her"] if config.her is None else sorted(HINDSIGHT_ARGUMENTS)
             raise ConfigError(
                 f"a fork cannot change {key}, because a snapshot's state would not fit or the past "
                 f"would not be the same; valid: {', '.join(valid)}"
             )
     _check_entropy(config, hyperparameters)
-    return dataclasses.replace(
-        config, hyperparameters=hyperparameters, her=her if config.her is not None else None, **top
-    )
+    if config.her is not None:
+        top["her"] = her
+    return dataclasses.replace(config, hyperparameters=hyperparameters, **top)
 
 
 def _check_state_change(run: RunDirectory, state: object) -> None:

@@ -18,7 +18,6 @@ LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
 FAST_TARGET = 0.5
 LATEST_UPDATE = 0.7
-WARM_UP_EPISODES = 2
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 
@@ -228,18 +227,19 @@ def late_first_update(evidence: Evidence) -> Suspicion | None:
 
 @check("early_first_update", "hyperparameters")
 def early_first_update(evidence: Evidence) -> Suspicion | None:
-    """Updates that begin before there is more than an episode or so to learn from."""
-    needed = WARM_UP_EPISODES * evidence.longest_episode * evidence.config.n_envs
-    first = evidence.run.first_update
-    if not evidence.off_policy or first >= needed or evidence.recent_success >= LEARNED:
+    """Updates that begin when there is only an episode of each environment to learn from."""
+    first, episode = evidence.run.first_update, evidence.longest_episode * evidence.config.n_envs
+    if not evidence.off_policy or evidence.recent_success >= LEARNED:
+        return None
+    if first > episode + evidence.run.steps_per_update:
         return None
     return Suspicion(
-        f"the first update comes at step {first}, when the replay buffer holds less than "
-        f"{WARM_UP_EPISODES} episodes of each environment",
-        f"{needed} steps (chosen; presets have 500 to 10000)",
-        0.3 + 0.7 * excess(needed, first),
-        mend(evidence, hyperparameters__learning_starts=f"{5 * needed}"),
-        {"first_update": first, "threshold": needed},
+        f"the first update comes at step {first}, when the replay buffer holds no more than an "
+        "episode of each environment",
+        f"{episode} steps (chosen; presets have 500 to 10000)",
+        0.3 + 0.7 * excess(episode, first),
+        mend(evidence, hyperparameters__learning_starts=f"{10 * episode}"),
+        {"first_update": first, "threshold": episode},
     )
 
 
