@@ -29,6 +29,8 @@ from tests.agents.small_runs import HER, small_config
 from tests.agents.test_branches import final
 from tests.agents.test_exact_resume import cut_back
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 AT = 160
 FRESH = {
