@@ -24,6 +24,9 @@ ACTIVATIONS = {
 } | {"leaky_relu": "LeakyReLU", "tanh": "Tanh"}
 """Classes of `torch.nn` by the names that `activation_fn` takes."""
 
+LAYER_NORM = {"layer_norm_relu": "LayerNormReLU", "layer_norm_tanh": "LayerNormTanh"}
+"""Classes of `agents.learners.layer_norm` by the names that `activation_fn` takes, too."""
+
 OPTIMIZERS = {
     name.lower(): name
     for name in ("Adagrad", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
@@ -174,7 +177,7 @@ _ON_POLICY = {
 }
 
 _POLICY_KWARGS = {
-    "activation_fn": _name(ACTIVATIONS),
+    "activation_fn": _name({**ACTIVATIONS, **LAYER_NORM}),
     "batch_norm": _FLAG,
     "batch_norm_eps": _above(0),
     "batch_norm_momentum": _FRACTION,

@@ -146,6 +146,7 @@ CASES: dict[str, Case] = {
     "no_noise": Case("no_exploration", {"action_noise": None}, algos=("td3",)),
     "no_hindsight": Case("no_hindsight", {"her": None}, algos=OFF),
     "late_update": Case("late_first_update", algos=OFF),
+    "early_update": Case("early_first_update", algos=OFF),
     "reward_1000": Case("reward_scale", reward=lambda r: 1000 * r),
     "reward_1e-3": Case("reward_scale", reward=lambda r: 0.001 * r),
     "reward_sign": Case("reward_sign", reward=lambda r: -r),
@@ -176,6 +177,9 @@ def config_of(arm: str, name: str, seed: int) -> RunConfig:
     }
     if name == "late_update":
         data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": int(0.8 * steps)}
+    if name == "early_update":  # An episode in each environment, as hindsight needs.
+        least = envs.TASK_TYPES[task].max_episode_steps * data.get("n_envs", 1)
+        data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": least}
     for prefix, fault in (("bench_far", "unreachable"), ("bench_scaled", "scale_1e4")):
         if name == fault:
             data["env"] = f"{prefix}_{task}"

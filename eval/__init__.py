@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Diagnosis,
         Finding,
         diagnose,
+        diagnose_by_intervention,
         diagnosis_path,
         diagnosis_text,
         phase_warning,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from eval.statistics import Estimate, bootstrap
     from eval.study import StudyRuns, open_study
     from eval.study_comparison import StudyComparison, compare_study
+    from eval.study_diagnosis import StudyDiagnosis, diagnose_study, study_diagnosis_text
     from eval.study_plot import plot_study
     from eval.study_report import report_study
     from eval.study_tables import study_table
@@ -46,6 +48,7 @@ __all__ = [
     "PlayedPhases",
     "ReplayedStretch",
     "StudyComparison",
+    "StudyDiagnosis",
     "StudyRuns",
     "TrainingReturns",
     "bootstrap",
@@ -53,6 +56,8 @@ __all__ = [
     "compare_study",
     "comparison_table",
     "diagnose",
+    "diagnose_by_intervention",
+    "diagnose_study",
     "diagnosis_path",
     "diagnosis_text",
     "evaluation_seeds",
@@ -64,6 +69,7 @@ __all__ = [
     "plot_study",
     "record_video",
     "report_study",
+    "study_diagnosis_text",
     "study_table",
     "summarise_phases",
     "summary_path",
@@ -94,10 +100,12 @@ _HOMES = {
         "Diagnosis",
         "Finding",
         "diagnose",
+        "diagnose_by_intervention",
         "diagnosis_path",
         "diagnosis_text",
         "phase_warning",
     ),
+    "eval.study_diagnosis": ("StudyDiagnosis", "diagnose_study", "study_diagnosis_text"),
     "eval.tables": ("comparison_table",),
     "eval.pages.report": ("write_report",),
     "eval.plot": ("learning_curve", "plot_run"),

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.text import Text
 
 import eval as evaluation
 from agents import ConfigError, RunDirectory, RunError, find_run
 from agents.cli.command_line import called_as, parse_arguments, user_errors
 from agents.studies.manifest import is_study_folder
 from eval.study import RATE_AXIS, StudyRuns, open_study
+
+if TYPE_CHECKING:
+    from eval.diagnosis import Diagnosis
 
 State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
@@ -96,19 +101,69 @@ class Diagnose:
     still improving. Then come the suspects, strongest first, each with the evidence, the threshold
     and what to try. docs/diagnosis.md explains the signals. Nothing is trained or played.
 
-    The result is written to evaluation/diagnosis.json.
+    With --intervene, short probes are trained from a snapshot of the phase, each with one thing
+    changed, beside placebos with nothing changed but the luck. What beats its placebos is at fault.
+    They lie in the run's probes/, are not trained twice and never touch the run.
+
+    Of a study, says of each arm how many of its seeds are healthy, and which faults they share.
+
+    The result is written to evaluation/diagnosis.json of the run or the study.
     """
 
     runs: _Runs
-    """Paths of runs, or latest for the newest below runs/."""
+    """Paths of runs or studies, or latest for the newest run below runs/."""
+    intervene: bool = False
+    """Train probes, and compare them with placebos."""
+    share: Annotated[float | None, tyro.conf.arg(help_behavior_hint="(default: 0.25)")] = None
+    """With --intervene: the part of the run's compute that they may take."""
+    episodes: Annotated[
+        int | None, tyro.conf.arg(help_behavior_hint="(default: what half of the share pays for)")
+    ] = None
+    """With --intervene: number of evaluation episodes that each plays, from 2 to 10000."""
+    processes: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all cores)")] = (
+        None
+    )
+    """With --intervene: how many train at once; 1 trains them in this process."""
 
     def __call__(self, console: Console) -> None:
         """Judges, and prints what was found."""
         if not self.runs:
             raise ConfigError("diagnose needs at least one RUN: a path, or latest")
-        for run in [find_run(name) for name in self.runs]:
-            text = evaluation.diagnosis_text(evaluation.diagnose(run))
+        given = {"share": self.share, "episodes": self.episodes, "processes": self.processes}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given and not self.intervene:
+            raise ConfigError(f"--{next(iter(given))} goes with --intervene")
+        if self.processes is not None and self.processes < 1:
+            raise ConfigError(f"--processes must be at least 1, got {self.processes}")
+        opened = [
+            Path(name) if is_study_folder(Path(name)) else find_run(name) for name in self.runs
+        ]
+        for run in opened:
+            if self.intervene and not isinstance(run, RunDirectory):
+                raise ConfigError(f"{run} is a study: --intervene takes runs")
+        for run in opened:
+            if isinstance(run, RunDirectory):
+                text = evaluation.diagnosis_text(self._diagnosis(run, given, console))
+            else:
+                text = evaluation.study_diagnosis_text(evaluation.diagnose_study(run))
             console.print(text, highlight=False, soft_wrap=True)
+
+    def _diagnosis(self, run: RunDirectory, given: dict[str, Any], console: Console) -> Diagnosis:
+        if not self.intervene:
+            return evaluation.diagnose(run)
+        from agents.training.interruption import TrainingInterrupted
+
+        try:
+            with console.status("diagnosing") as status:
+                return evaluation.diagnose_by_intervention(
+                    run, **given, tell=lambda text: status.update(Text(text))
+                )
+        except TrainingInterrupted as interruption:
+            sys.stderr.write(f"{interruption}; the same command goes on\n")
+            raise SystemExit(128 + interruption.signal_number) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped; the same command goes on\n")
+            raise SystemExit(130) from None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from agents import RunDirectory, RunError
 from agents.runs.files import write_atomically
 from eval.checks import CHECKS
 from eval.evidence import A_SIGNAL, FEWEST_ROWS, Evidence, read_evidence
+from eval.goal_regions import Region
+from eval.intervention_plan import SHARE
+from eval.intervention_text import interventions_lines
+from eval.interventions import Interventions, intervene
 from eval.phase_verdict import PhaseVerdict, judge_phase
 
 FORMAT = "staircase-lab diagnosis"
@@ -62,6 +66,8 @@ class Diagnosis:
         verdict: Whether decays can be judged.
         findings: Suspects: those that are no mere symptoms first, then the strongest first.
         notes: A line for each thing that is missing, and what that leaves unsaid.
+        regions: Success by the region of the goal, if enough evaluation episodes were played.
+        interventions: What came of changing things, if that was tried.
     """
 
     run: Path
@@ -73,11 +79,15 @@ class Diagnosis:
     verdict: PhaseVerdict
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    regions: tuple[Region, ...] = ()
+    interventions: Interventions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON data, without the path: a run may be moved."""
         data = asdict(self)
         del data["run"]
+        if self.interventions is not None:
+            data["interventions"] = self.interventions.to_dict()
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **data}
 
 
@@ -94,7 +104,7 @@ def diagnose(run: RunDirectory) -> Diagnosis:
     """Judges the constant-rate phase, looks for what is at fault, and stores both.
 
     Nothing is trained or played: evaluation episodes count if they were played before. The result
-    is written to `evaluation/diagnosis.json`.
+    is written to `evaluation/diagnosis.json`, which keeps the interventions of earlier calls.
 
     Args:
         run: The run, which need not be complete.
@@ -121,7 +131,41 @@ def diagnose(run: RunDirectory) -> Diagnosis:
         verdict=verdict,
         findings=findings,
         notes=_notes(evidence, silent),
+        regions=evidence.regions,
     )
+    _write(run, diagnosis)
+    return diagnosis
+
+
+def diagnose_by_intervention(
+    run: RunDirectory,
+    share: float = SHARE,
+    episodes: int | None = None,
+    processes: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Diagnosis:
+    """Diagnoses a run, and tries what it does if one thing is changed; see `intervene`.
+
+    Args:
+        run: The run, which need not be complete.
+        share: Part of the run's compute that probes may take.
+        episodes: How many evaluation episodes each plays, from 2 to 10 000; what half of the share
+            pays for if `None`.
+        processes: How many probes train at once; one per core if `None`.
+        tell: Told in words how far it is.
+
+    Returns:
+        The diagnosis, with the interventions; stored as by `diagnose`.
+
+    Raises:
+        ConfigError: If the share or the number of episodes is out of range.
+        RunError: As `diagnose` and `intervene` do.
+        TrainingInterrupted: If SIGINT or SIGTERM came; the same call goes on.
+    """
+    diagnosis = diagnose(run)
+    kinds = [finding.kind for finding in diagnosis.findings]
+    found = intervene(read_evidence(run), kinds, share, episodes, processes, tell)
+    diagnosis = replace(diagnosis, interventions=found)
     _write(run, diagnosis)
     return diagnosis
 
@@ -173,14 +217,23 @@ def _notes(evidence: Evidence, silent: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _write(run: RunDirectory, diagnosis: Diagnosis) -> None:
-    path = diagnosis_path(run)
-    data = (json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+    path, content = diagnosis_path(run), diagnosis.to_dict()
+    if diagnosis.interventions is None:
+        content["interventions"] = _stored_interventions(path)
+    data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
     try:
         if not path.exists() or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, data)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _stored_interventions(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes()).get("interventions")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def phase_warning(run: RunDirectory) -> str | None:
@@ -226,6 +279,9 @@ def diagnosis_text(diagnosis: Diagnosis) -> RenderableType:
             f"{diagnosis.learning_rate:g}, {diagnosis.steps} steps, {verdict.episodes} episodes"
         ),
     ]
+    if diagnosis.regions:
+        shares = (f"{region.where}: {region.success.value:.0%}" for region in diagnosis.regions)
+        lines.append(Text(f"success by where the goal lies, in m: {'; '.join(shares)}"))
     if not diagnosis.findings:
         lines.append(Text("no suspects"))
     for place, finding in enumerate(diagnosis.findings, start=1):
@@ -235,5 +291,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> RenderableType:
             Text(f"   threshold: {finding.threshold}"),
             Text(f"   try: {finding.remedy}"),
         ]
+    if diagnosis.interventions is not None:
+        lines += map(Text, interventions_lines(diagnosis.interventions))
     lines += [Text(f"note: {note}") for note in diagnosis.notes]
     return Group(*lines)

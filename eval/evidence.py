@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 import envs
 from agents import ALGORITHMS, RunConfig, RunDirectory, RunError
 from agents.runs.divergence import Divergence, read_divergence
+from eval.goal_regions import FEWEST_GOALS, Region, goal_regions
 from eval.phase_ends import phase_ends
 from eval.seeds import evaluation_seeds
 from eval.stored_episodes import read_episodes
@@ -35,8 +37,8 @@ class Evidence:
         ended: Whether the run has trained to the phase's end.
         metrics: Rows of `metrics.csv` in the phase, by column; NaN where a cell is empty.
         episodes: Rows of `episodes.csv` in the phase that ended after the first update.
-        evaluated: Return and success of the agent at the phase's end in the evaluation episodes
-            that were played; `None` where none were.
+        evaluated: Seed, return and success of the evaluation episodes that the agent at the
+            phase's end has played; `None` where it has not.
         divergence: Where the training diverged, if it did in the phase.
     """
 
@@ -114,20 +116,41 @@ class Evidence:
     @cached_property
     def evaluation_goals(self) -> NDArray[np.float64]:
         """Desired goals of the first evaluation episodes, shape (episodes, entries)."""
+        return self._goals(evaluation_seeds(GOALS_LOOKED_AT))
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Success by the region of the goal, of the agent at the phase's end.
+
+        None without evaluation episodes, or with too few of them.
+        """
+        if self.evaluated is None or len(self.evaluated["seed"]) < FEWEST_GOALS:
+            return ()
+        return goal_regions(self._goals(self.evaluated["seed"]), self.evaluated["success"])
+
+    def _goals(self, seeds: Iterable[float]) -> NDArray[np.float64]:
+        with self._evaluation_env() as env:
+            goals = [env.reset(seed=int(seed))[0]["desired_goal"] for seed in seeds]
+        return np.asarray(goals, np.float64)
+
+    @cached_property
+    def action_size(self) -> int:
+        """Entries of an action."""
+        with self._evaluation_env() as env:
+            return int(np.prod(env.action_space.shape))
+
+    @contextmanager
+    def _evaluation_env(self) -> Iterator[Any]:
+        # SB3, which the training environments need, takes seconds to import.
         import gymnasium
 
-        # SB3, which the training environments need, takes seconds to import.
         config = self.config
         arguments = {"robot": config.robot, "control": config.control, **config.env_kwargs}
         env = gymnasium.make(envs.TASKS[config.env], **arguments)
         try:
-            goals = [
-                env.reset(seed=seed)[0]["desired_goal"]
-                for seed in evaluation_seeds(GOALS_LOOKED_AT)
-            ]
+            yield env
         finally:
             env.close()
-        return np.asarray(goals, np.float64)
 
 
 def read_evidence(run: RunDirectory) -> Evidence:
@@ -194,6 +217,7 @@ def _evaluated(run: RunDirectory) -> Columns | None:
     if not played:
         return None
     return {
+        "seed": np.array([float(episode.seed) for episode in played]),
         "return": np.array([episode.episode_return for episode in played]),
         "success": np.array([float(episode.success) for episode in played]),
     }

@@ -141,6 +141,23 @@ class Learner(Protocol):
             seed: The seed.
         """
 
+    def restore_experience(self, state: LearnerState) -> None:
+        """Restores where another learner was, and nothing that this one's agent had learned.
+
+        Args:
+            state: State of a learner with the same environments, whose replay buffer this one's
+                already holds; called from `on_rollout_start`.
+
+        Raises:
+            RunError: If an episode cannot be continued here bit for bit.
+        """
+
+    def recompute_rewards(self) -> None:
+        """Gives what the replay buffer holds the rewards of this learner's environments."""
+
+    def reset_dormant_units(self) -> None:
+        """Gives the hidden units that do nothing new weights, from the generators."""
+
     def restore_acting(self, state: LearnerState) -> None:
         """Restores only what is needed to act: networks and observation statistics.
 

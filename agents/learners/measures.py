@@ -69,13 +69,24 @@ def dormant_share(layers: Sequence[Tensor], below: float = DORMANT_BELOW) -> flo
     Returns:
         A share in [0, 1].
     """
-    units = dormant = 0
-    for layer in layers:
-        sizes = layer.abs().flatten(2).mean(2) if layer.dim() > 2 else layer.abs()
-        score = sizes.mean(0)
-        dormant += int((score <= below * score.mean()).sum())
-        units += len(score)
-    return dormant / units if units else float("nan")
+    asleep = [dormant_units(layer, below) for layer in layers]
+    units = sum(map(len, asleep))
+    return sum(int(a.sum()) for a in asleep) / units if units else float("nan")
+
+
+def dormant_units(layer: Tensor, below: float = DORMANT_BELOW) -> Tensor:
+    """Which units of a hidden layer are τ-dormant, as `dormant_share` says.
+
+    Args:
+        layer: Activations, of shape (batch, units) or (batch, channels, ...).
+        below: τ.
+
+    Returns:
+        Truth values of shape (units,).
+    """
+    sizes = layer.abs().flatten(2).mean(2) if layer.dim() > 2 else layer.abs()
+    score = sizes.mean(0)
+    return score <= below * score.mean()
 
 
 def effective_rank(features: Tensor, left_out: float = RANK_LEFT_OUT) -> int:

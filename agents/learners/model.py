@@ -23,8 +23,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
 from agents.config import ConfigError, RunConfig
-from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS, RESERVED
-from agents.learners import choice
+from agents.hyperparameters import ACTIVATIONS, LAYER_NORM, OPTIMIZERS, RESERVED
+from agents.learners import choice, layer_norm
 from agents.learners.features import UnprivilegedExtractor
 from agents.learners.hindsight import EpisodicHerReplayBuffer
 from envs.choices import unknown_choice
@@ -139,7 +139,12 @@ def _policy_kwargs(config: RunConfig, model_class: type[BaseAlgorithm]) -> dict[
             raise ConfigError(unknown_choice(f"{config.algo} policy_kwargs key", name, known))
     _check_rms_prop(config, model_class)
     if "activation_fn" in given:
-        given["activation_fn"] = getattr(torch.nn, ACTIVATIONS[given["activation_fn"]])
+        name = given["activation_fn"]
+        given["activation_fn"] = (
+            getattr(layer_norm, LAYER_NORM[name])
+            if name in LAYER_NORM
+            else getattr(torch.nn, ACTIVATIONS[name])
+        )
     if "optimizer_class" in given:
         given["optimizer_class"] = getattr(torch.optim, OPTIMIZERS[given["optimizer_class"]])
     if given.get("optimizer_kwargs"):

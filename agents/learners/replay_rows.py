@@ -71,21 +71,46 @@ class ReplayRows:
             return {"current_ep_start": self._buffer._current_ep_start.copy()}
         return {}
 
-    def restore(self, rows: int, marks: Columns) -> None:
+    def may_lack(self) -> frozenset[str]:
+        """Names of columns that `restore` can do without: those that only hindsight needs."""
+        return frozenset({"ep_start"} if isinstance(self._buffer, HerReplayBuffer) else ())
+
+    def restore(self, rows: int, marks: Columns, *, lacking: bool = False) -> None:
         """Brings the buffer's bookkeeping in line with rows written through `columns`.
 
         Args:
             rows: Rows added since the start of training.
-            marks: What `marks` gave.
+            marks: What `marks` gave, or nothing where that is lacking.
+            lacking: Whether rows came without the columns of `may_lack`, from a buffer without
+                hindsight.
         """
         buffer = self._buffer
         buffer.pos = rows % buffer.buffer_size
         buffer.full = rows >= buffer.buffer_size
         if isinstance(buffer, HerReplayBuffer):
-            buffer._current_ep_start[:] = marks["current_ep_start"]
+            if lacking:
+                _derive_episode_starts(buffer, rows)
+            else:
+                buffer._current_ep_start[:] = marks["current_ep_start"]
             _restore_episode_lengths(buffer, rows)
             if isinstance(buffer, EpisodicHerReplayBuffer):
                 buffer.forget_finished()
+
+
+def _derive_episode_starts(buffer: HerReplayBuffer, rows: int) -> None:
+    """Derives SB3's `ep_start` from the ends of the episodes."""
+    oldest = max(0, rows - buffer.buffer_size)
+    positions = np.arange(oldest, rows) % buffer.buffer_size
+    for env in range(buffer.n_envs):
+        begun = np.concatenate(([True], buffer.dones[positions, env][:-1] > 0))
+        starts = positions[np.maximum.accumulate(np.where(begun, np.arange(len(begun)), 0))]
+        if oldest > 0:
+            # Where the first of these episodes began is not known, so it is not drawn from.
+            first = np.flatnonzero(begun)[1:2]
+            starts[: first[0] if len(first) else None] = (positions[0] - 1) % buffer.buffer_size
+        buffer.ep_start[positions, env] = starts
+        ended = buffer.dones[positions[-1], env] > 0
+        buffer._current_ep_start[env] = buffer.pos if ended else starts[-1]
 
 
 def _restore_episode_lengths(buffer: HerReplayBuffer, rows: int) -> None:

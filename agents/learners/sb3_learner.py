@@ -23,12 +23,19 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
 from agents.config import RunConfig
+from agents.learners.dormant import reset_dormant_units
 from agents.learners.finite import UpdateWatch, non_finite_cause, non_finite_state
 from agents.learners.learner import Learner, LearnerState, LearningCallbacks
 from agents.learners.model import build_model, loose_tensors, optimizers, steps_per_update
 from agents.learners.replay_rows import ReplayRows
 from agents.learners.signals import RolloutSample, is_due, sample_rollout, take_signals
-from agents.learners.training_state import capture_state, restore_moments, restore_state
+from agents.learners.training_state import (
+    capture_state,
+    recompute_rewards,
+    restore_experience,
+    restore_moments,
+    restore_state,
+)
 from agents.learners.update_logger import UpdateLogger
 from schedules.callback import StaircaseCallback
 
@@ -137,6 +144,18 @@ class SB3Learner:
         assert self.model.env is not None
         for index in range(self.model.n_envs):
             self.model.env.env_method("reseed", seed + index, indices=[index])
+
+    def restore_experience(self, state: LearnerState) -> None:  # noqa: D102
+        assert isinstance(self.model, OffPolicyAlgorithm)
+        restore_experience(self.model, state.data, state.arrays)
+
+    def recompute_rewards(self) -> None:  # noqa: D102
+        assert isinstance(self.model, OffPolicyAlgorithm)
+        recompute_rewards(self.model)
+
+    def reset_dormant_units(self) -> None:  # noqa: D102
+        assert isinstance(self.model, OffPolicyAlgorithm)
+        reset_dormant_units(self.model)
 
     def restore_acting(self, state: LearnerState) -> None:  # noqa: D102
         self._restore_parameters(state)

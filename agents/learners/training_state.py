@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from agents.learners.environments import restore_envs
@@ -92,21 +94,11 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
     Raises:
         RunError: If an episode cannot be continued here bit for bit.
     """
-    for name, value in state["counters"].items():
-        setattr(model, name, value)
-    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
-    model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
-    if model.env is not None:
-        restore_envs(model.env, state["environments"])
+    _restore_progress(model, state, arrays)
     for name in _OBSERVATIONS:
-        parts = {
-            key.removeprefix(f"{name}."): value
-            for key, value in arrays.items()
-            if key.startswith(f"{name}.")
-        }
+        parts = _parts(arrays, name)
         present = getattr(model, name) or {}
         setattr(model, name, {k: _laid_out(v, present.get(k, v)) for k, v in parts.items()} or None)
-    model._last_episode_starts = arrays["_last_episode_starts"]
     if (distribution := _noise_distribution(model)) is not None:
         for name in _NOISE_MATRICES:
             setattr(
@@ -135,6 +127,87 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -
     torch.set_rng_state(torch.as_tensor(arrays["generators.torch"]))
     if model.device.type == "cuda":
         torch.cuda.set_rng_state(torch.as_tensor(arrays["generators.cuda"]), model.device)
+
+
+def restore_experience(model: OffPolicyAlgorithm, state: dict[str, Any], arrays: Arrays) -> None:
+    """Restores where another agent's training was, and nothing that this agent had learned.
+
+    Counters and running episodes are taken over, the generators are not. The running means of
+    `VecNormalize`, which the other training may have had to do without, are those of the
+    observations in the replay buffer.
+
+    Args:
+        model: A model whose replay buffer is that of the other training, inside `learn()` between
+            an update and the next step.
+        state: JSON data of `capture_state` for the other training.
+        arrays: Arrays of it.
+
+    Raises:
+        RunError: If an episode cannot be continued here bit for bit.
+    """
+    assert model.env is not None
+    # The same episodes go on, but rewards may be others.
+    (reward, *_) = model.env.get_attr("reward")
+    episodes = [_rewarded(episode, reward) for episode in state["environments"]]
+    _restore_progress(model, {**state, "environments": episodes}, arrays)
+    normalised = "normalizer.returns" in arrays
+    observation = {
+        key: _laid_out(value, (model._last_obs or {}).get(key, value))  # type: ignore[union-attr]
+        for key, value in _parts(arrays, _OBSERVATIONS[normalised]).items()
+    }
+    model._last_original_obs = model._last_obs = observation
+    buffer, normalizer = model.replay_buffer, model.get_vec_normalize_env()
+    assert isinstance(buffer, DictReplayBuffer)
+    if normalizer is None:
+        return
+    if normalizer.norm_obs:
+        for key, statistic in normalizer.obs_rms.items():
+            seen = buffer.observations[key][: buffer.size()]
+            statistic.update(seen.reshape(-1, *statistic.mean.shape).astype(np.float64))
+    model._last_obs = normalizer.normalize_obs(observation)
+
+
+def _rewarded(episode: dict[str, Any], reward: str) -> dict[str, Any]:
+    """A snapshot of an environment, as if its rewards had been of another kind."""
+    task = episode["task"]
+    return {
+        **episode,
+        "task": {**task, "environment": {**task["environment"], "reward": reward}},
+    }
+
+
+def recompute_rewards(model: OffPolicyAlgorithm) -> None:
+    """Gives the transitions in the replay buffer the rewards that the environments would give now.
+
+    Args:
+        model: A model with the environments of this project, in which rewards depend on the
+            achieved and the desired goal alone.
+    """
+    buffer = model.replay_buffer
+    assert isinstance(buffer, DictReplayBuffer)
+    assert model.env is not None
+    size = buffer.size()
+    achieved = buffer.next_observations["achieved_goal"][:size]
+    desired = buffer.next_observations["desired_goal"][:size]
+    (rewards,) = model.env.env_method("compute_reward", achieved, desired, indices=[0])
+    buffer.rewards[:size] = rewards
+
+
+def _restore_progress(model: BaseAlgorithm, state: dict[str, Any], arrays: Arrays) -> None:
+    """Restores counters, recent episodes and the environments."""
+    for name, value in state["counters"].items():
+        setattr(model, name, value)
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
+    if model.env is not None:
+        restore_envs(model.env, state["environments"])
+    model._last_episode_starts = arrays["_last_episode_starts"]
+
+
+def _parts(arrays: Arrays, name: str) -> Arrays:
+    """The arrays of a dictionary that was stored under a name, by key."""
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 @contextmanager

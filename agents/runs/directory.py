@@ -36,6 +36,9 @@ FORMAT = "staircase-lab run"
 FORMAT_VERSION = 1
 BRANCH_LENGTHS = ("phase", "end")
 LONGEST_REASON = 400
+FRESH_AGENT, RESET_UNITS = FORKED_STATES = ("fresh agent", "dormant units reset")
+"""What a fork may do to its snapshot's state: keep only the replay buffer and the environments, or
+give hidden units that do nothing new weights."""
 # Keys that every run has. Later keys have defaults that describe how older runs were trained.
 _CONFIG_KEYS = (
     *("seed", "n_envs", "vec_env", "reward", "control", "device", "snapshot_every"),
@@ -58,6 +61,7 @@ class Parent:
         state_sha256: Checksum of that snapshot's state; `None` in older branches, which did not
             record it.
         generator_seed: Seed that all generators get at the fork; `None` if they are not reseeded.
+        state: What is done to the state at the fork, one of `FORKED_STATES`; `None` for nothing.
     """
 
     run: str
@@ -65,6 +69,7 @@ class Parent:
     phase: int
     state_sha256: str | None = None
     generator_seed: int | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -455,6 +460,11 @@ def _stored_parent(data: object) -> Parent | None:
         return None
     parent = stored_mapping(data, "parent")
     state, seed = parent.get("state_sha256"), parent.get("generator_seed")
+    if (change := parent.get("state")) not in (None, *FORKED_STATES):
+        raise StoredValueError(
+            f"parent.state must be null, {' or '.join(map(repr, FORKED_STATES))}, "
+            f"got {reprlib.repr(change)}"
+        )
     return Parent(
         run=stored_text(stored(parent, "run", "parent."), "parent.run"),
         step=stored_integer(stored(parent, "step", "parent."), "parent.step", minimum=1),
@@ -463,6 +473,7 @@ def _stored_parent(data: object) -> Parent | None:
         generator_seed=None
         if seed is None
         else stored_integer(seed, "parent.generator_seed", minimum=0),
+        state=change,
     )
 
 

@@ -10,12 +10,15 @@ from typing import Any
 from agents.algorithms import ALGORITHMS
 from agents.config import ConfigError, RunConfig
 from agents.hyperparameters import HINDSIGHT_ARGUMENTS, SURVIVED_HYPERPARAMETERS
-from agents.runs.directory import Parent, RunDirectory, RunError
+from agents.plain import shown
+from agents.runs.directory import FORKED_STATES, FRESH_AGENT, Parent, RunDirectory, RunError
 from agents.runs.manifest import read_snapshot
 from schedules import Phase
 
 _CONFIG_KEYS = ("schedule", "total_timesteps")
-GENERATOR_SEED = "seed"
+_OF_AGENTS = ("her", "normalize", "reward", "action_noise")
+_OF_EXPERIENCE = frozenset({*("buffer_size", "learning_starts", "train_freq"), "env", "n_envs"})
+GENERATOR_SEED, STATE = "seed", "state"
 
 
 def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
@@ -25,7 +28,10 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
         run: The run to be forked.
         changes: New values by name: `schedule`, `total_timesteps`, `seed` (of the generators from
             the fork on; the config keeps the run's own), hyperparameters that a snapshot's state
-            does not depend on, or hindsight arguments.
+            does not depend on, hindsight arguments, or `her` if the run has no hindsight. With
+            `state` a fresh agent, the seed is the config's, too, and whatever a replay buffer does
+            not depend on may change: hyperparameters, `her`, `normalize`, `reward` and
+            `action_noise`.
 
     Returns:
         The config.
@@ -34,6 +40,12 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
         ConfigError: If a key cannot be changed in a fork, or a value is invalid.
     """
     config = run.config
+    if run.parent is not None and run.parent.state == FRESH_AGENT:
+        raise ConfigError(f"{run.path} began with a fresh agent: fork its parent instead")
+    if STATE in changes:
+        _check_state_change(run, changes[STATE])
+        if changes[STATE] == FRESH_AGENT:
+            return _fresh_config(config, {k: v for k, v in changes.items() if k != STATE})
     hyperparameters, her = dict(config.hyperparameters), dict(config.her or {})
     top: dict[str, Any] = {}
     for key, value in changes.items():
@@ -43,17 +55,39 @@ def changed_config(run: RunDirectory, changes: Mapping[str, Any]) -> RunConfig:
             hyperparameters[key] = value
         elif key in HINDSIGHT_ARGUMENTS and config.her is not None:
             her[key] = value
-        elif key != GENERATOR_SEED:
-            valid = [*_CONFIG_KEYS, GENERATOR_SEED, *sorted(SURVIVED_HYPERPARAMETERS)]
-            valid += sorted(HINDSIGHT_ARGUMENTS) if config.her is not None else []
+        elif key == "her" and config.her is None:
+            top[key] = value  # The replay buffer has all that hindsight needs.
+        elif key not in (GENERATOR_SEED, STATE):
+            valid = [*_CONFIG_KEYS, GENERATOR_SEED, STATE, *sorted(SURVIVED_HYPERPARAMETERS)]
+            valid += ["her"] if config.her is None else sorted(HINDSIGHT_ARGUMENTS)
             raise ConfigError(
                 f"a fork cannot change {key}, because a snapshot's state would not fit or the past "
                 f"would not be the same; valid: {', '.join(valid)}"
             )
     _check_entropy(config, hyperparameters)
-    return dataclasses.replace(
-        config, hyperparameters=hyperparameters, her=her if config.her is not None else None, **top
-    )
+    if config.her is not None:
+        top["her"] = her
+    return dataclasses.replace(config, hyperparameters=hyperparameters, **top)
+
+
+def _check_state_change(run: RunDirectory, state: object) -> None:
+    if state not in FORKED_STATES:
+        raise ConfigError(f"state must be {' or '.join(FORKED_STATES)}, got {shown(state)}")
+    if not ALGORITHMS[run.config.algo].off_policy:
+        raise ConfigError(f"state: {run.config.algo} has no replay buffer, which {state} needs")
+
+
+def _fresh_config(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """The config of a fork that begins with the replay buffer and an agent of its own."""
+    hyperparameters, top = dict(config.hyperparameters), {}
+    for key, value in changes.items():
+        if key in _OF_EXPERIENCE or (key == "her" and value is None):
+            raise ConfigError(f"a fork cannot change {key}: the replay buffer would not fit")
+        if key in (*_CONFIG_KEYS, GENERATOR_SEED, *_OF_AGENTS):
+            top[key] = value
+        else:
+            hyperparameters[key] = value
+    return dataclasses.replace(config, hyperparameters=hyperparameters, **top)
 
 
 def _check_entropy(config: RunConfig, hyperparameters: Mapping[str, Any]) -> None:

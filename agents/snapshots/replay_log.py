@@ -98,14 +98,15 @@ class ReplayLog:
                 f"the replay log has chunks of {chunk_rows} rows, not {self._chunk_rows}"
             )
         self._checksums = list(state["checksums"])
+        lacking = False
         for name in state["chunks"]:
             number = int(Path(name).stem)
             with np.load(self._directory / name, allow_pickle=False) as chunk:
-                self._write(number * chunk_rows, dict(chunk), rows)
-        marks = {name: arrays[name] for name in self._replay.marks()}
+                lacking |= self._write(number * chunk_rows, dict(chunk), rows)
+        marks = {name: arrays[name] for name in self._replay.marks() if name in arrays}
         tail = {name: value for name, value in arrays.items() if name not in marks}
-        self._write(len(self._checksums) * chunk_rows, tail, rows)
-        self._replay.restore(rows, marks)
+        lacking |= self._write(len(self._checksums) * chunk_rows, tail, rows)
+        self._replay.restore(rows, marks, lacking=lacking)
 
     def disk_use(self, steps: Iterable[int]) -> int:
         """Returns the disk use of snapshots' rows, with shared chunks counted once.
@@ -132,15 +133,22 @@ class ReplayLog:
         positions = np.arange(start, stop) % self._replay.capacity
         return {name: column[positions] for name, column in self._replay.columns().items()}
 
-    def _write(self, start: int, arrays: Arrays, rows: int) -> None:
+    def _write(self, start: int, arrays: Arrays, rows: int) -> bool:
+        """Writes rows into the buffer, and returns whether they lack columns that may be lacking.
+
+        Those are in the log of a run that began with the replay buffer of one without hindsight.
+        """
         columns = self._replay.columns()
-        if set(arrays) != set(columns):
+        lacking = set(columns) - set(arrays)
+        if set(arrays) - set(columns) or lacking - self._replay.may_lack():
             raise ValueError(f"replay rows have {sorted(arrays)}, the buffer {sorted(columns)}")
         count = len(arrays["rewards"])
         # A chunk may begin with rows that the buffer has since overwritten.
         skipped = max(0, rows - self._replay.capacity - start)
         positions = np.arange(start + skipped, start + count) % self._replay.capacity
-        for name, column in columns.items():
-            if arrays[name].shape[1:] != column.shape[1:] or arrays[name].dtype != column.dtype:
+        for name, values in arrays.items():
+            column = columns[name]
+            if values.shape[1:] != column.shape[1:] or values.dtype != column.dtype:
                 raise ValueError(f"replay column {name} does not fit the buffer")
-            column[positions] = arrays[name][skipped:]
+            column[positions] = values[skipped:]
+        return bool(lacking)

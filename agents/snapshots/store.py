@@ -139,6 +139,28 @@ def load_snapshot(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog | 
         ValueError: If the snapshot belongs to another kind of learner.
     """
     state = _read_state(snapshot)
+    _restore_replay(snapshot, state, replay_log)
+    learner.restore(state)
+
+
+def load_experience(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog) -> None:
+    """Restores the replay buffer and the environments of another run, and nothing of its agent.
+
+    Args:
+        snapshot: A checked snapshot of a run with the same environments.
+        learner: A learner that is training, at the start of a rollout.
+        replay_log: The log of its replay buffer.
+
+    Raises:
+        DamagedSnapshot: If a file was altered.
+        RunError: If an episode cannot be continued here bit for bit.
+    """
+    state = _read_state(snapshot)
+    _restore_replay(snapshot, state, replay_log)
+    learner.restore_experience(state)
+
+
+def _restore_replay(snapshot: Snapshot, state: LearnerState, replay_log: ReplayLog | None) -> None:
     if replay_log is not None and snapshot.replay is not None:
         rows = {
             name.removeprefix(_REPLAY): value
@@ -146,7 +168,6 @@ def load_snapshot(snapshot: Snapshot, learner: Learner, replay_log: ReplayLog | 
             if name.startswith(_REPLAY)
         }
         replay_log.restore(snapshot.replay, rows)
-    learner.restore(state)
 
 
 def load_acting(snapshot: Snapshot, learner: Learner) -> None:

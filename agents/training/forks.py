@@ -12,7 +12,7 @@ from agents.learners.model import check_device
 from agents.learners.trial import try_config
 from agents.plain import shown
 from agents.runs.directory import Parent, RunDirectory, check_free, require_snapshot
-from agents.runs.forks import GENERATOR_SEED, changed_config, check_past
+from agents.runs.forks import GENERATOR_SEED, STATE, changed_config, check_past
 from agents.runs.keeping import copy_past
 from agents.runs.manifest import check_snapshot, read_snapshot
 from schedules import effective_phases
@@ -30,7 +30,8 @@ def fork_at(run: RunDirectory, step: int, changes: Mapping[str, Any], path: Path
         changes: New values by name: `schedule`, `total_timesteps`, and those hyperparameters and
             hindsight arguments that `agents.runs.forks.changed_config` accepts. `seed` reseeds all
             generators at the fork, including those of the environments; the config keeps the run's
-            own seed.
+            own seed. `state` is one of `FORKED_STATES` and needs a seed; with a fresh agent, the
+            seed is the config's, too.
         path: Folder of the fork, new or empty.
 
     Returns:
@@ -50,6 +51,8 @@ def fork_at(run: RunDirectory, step: int, changes: Mapping[str, Any], path: Path
             f"{config.total_timesteps}"
         )
     seed = _generator_seed(run.config, changes)
+    if STATE in changes and seed is None:
+        raise ConfigError("a fork that changes the state needs a seed")
     check_free(path)
     snapshot = read_snapshot(run, step)
     check_snapshot(run, snapshot)
@@ -62,7 +65,12 @@ def fork_at(run: RunDirectory, step: int, changes: Mapping[str, Any], path: Path
             raise ConfigError("a fork cannot change when updates come")
     phase = run.phase_at(step + run.steps_per_update).index
     parent = Parent(
-        os.path.relpath(run.path, path), snapshot.step, phase, snapshot.state_sha256, seed
+        os.path.relpath(run.path, path),
+        snapshot.step,
+        phase,
+        snapshot.state_sha256,
+        seed,
+        changes.get(STATE),
     )
     fork = RunDirectory.create(
         path, config, run.steps_per_update, run.first_update, parent, learner=learner

@@ -16,7 +16,13 @@ from agents.learners.learner import Learner
 from agents.learners.model import check_device
 from agents.learners.sb3_learner import build_learner
 from agents.learners.trial import try_config
-from agents.runs.directory import RunDirectory, RunError, snapshot_steps
+from agents.runs.directory import (
+    FRESH_AGENT,
+    RESET_UNITS,
+    RunDirectory,
+    RunError,
+    snapshot_steps,
+)
 from agents.runs.divergence import Diverged, Divergence, write_divergence
 from agents.runs.keeping import Pruning, remove_leftovers, remove_snapshot
 from agents.runs.lock import locked
@@ -25,7 +31,7 @@ from agents.runs.provenance import processor_changes, version_changes
 from agents.runs.spans import phases_by_reason
 from agents.runs.tables import rewind_table
 from agents.snapshots.replay_log import ReplayLog
-from agents.snapshots.store import load_snapshot, save_snapshot
+from agents.snapshots.store import load_experience, load_snapshot, save_snapshot
 from agents.training.disk_use import kept_bytes
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
 from agents.training.isolation import IsolatedObserver, load_observer, named_observers
@@ -276,14 +282,7 @@ class _ExactCallbacks:
 
     def on_rollout_start(self) -> None:
         if self._to_restore is not None:
-            load_snapshot(self._to_restore, self._learner, self._replay_log)
-            parent = self._run.parent
-            if (
-                parent is not None
-                and parent.generator_seed is not None
-                and parent.step == self._to_restore.step
-            ):
-                self._learner.reseed(parent.generator_seed)
+            self._restore(self._to_restore)
             self._updates_told = self._learner.updates
             self._to_restore = None
             return
@@ -302,6 +301,23 @@ class _ExactCallbacks:
             self._save(phase_end=phase_end, final=False)
         if self._stop.signal_number is not None:
             raise TrainingInterrupted(self._stop.signal_number)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        learner, parent = self._learner, self._run.parent
+        at_fork = parent if parent is not None and parent.step == snapshot.step else None
+        state = None if parent is None else parent.state
+        if at_fork is not None and state == FRESH_AGENT:
+            assert self._replay_log is not None
+            load_experience(snapshot, learner, self._replay_log)
+        else:
+            load_snapshot(snapshot, learner, self._replay_log)
+        if state == FRESH_AGENT and self._run.config.reward == "dense":
+            # The log shares chunks with the parent's, whose rewards may be sparse.
+            learner.recompute_rewards()
+        if at_fork is not None and at_fork.generator_seed is not None:
+            learner.reseed(at_fork.generator_seed)
+        if at_fork is not None and state == RESET_UNITS:
+            learner.reset_dormant_units()
 
     def on_episode_end(self, env: int, episode_return: float, length: int, success: bool) -> None:
         step = self._learner.step

@@ -16,6 +16,8 @@ NOISE_SHARE = 0.3
 GOAL_SPREAD = 0.75
 UNREACHABLE_GAP = 2.0
 CLIPPED = 0.2
+REGION_GAP = 0.2
+REGION_LEVEL = 0.01
 
 
 @check("reward_scale", "data", "reward_min", "reward_max")
@@ -95,6 +97,28 @@ def goals_concentrated(evidence: Evidence) -> Suspicion | None:
         0.6 + 0.4 * excess(GOAL_SPREAD * whole, max(spread, 1e-9)),
         mend(evidence, training_env_kwargs="{}"),
         {"goal_spread": spread, "evaluation_goal_spread": whole},
+    )
+
+
+@check("region_fails", "data", symptom=True)
+def region_fails(evidence: Evidence) -> Suspicion | None:
+    """Goals of one region that are reached far less often than others."""
+    if not evidence.regions:
+        return None
+    worst = min(evidence.regions, key=lambda region: region.success.value)
+    total = sum(region.goals for region in evidence.regions)
+    hits = sum(region.goals * region.success.value for region in evidence.regions)
+    elsewhere = (hits - worst.goals * worst.success.value) / (total - worst.goals)
+    gap = elsewhere - worst.success.value
+    if worst.p_worse > REGION_LEVEL or gap < REGION_GAP:
+        return None
+    return Suspicion(
+        f"goals with {worst.where} are reached at {worst.success.value:.0%}, others at "
+        f"{elsewhere:.0%} (p = {worst.p_worse:.1g})",
+        f"{100 * REGION_GAP:.0f} points (chosen), with p <= {REGION_LEVEL:g} (Fisher, corrected)",
+        0.3 + 0.7 * gap,
+        "train longer, or draw more training goals there: training_env_kwargs says where they lie",
+        {"success": worst.success.value, "elsewhere": elsewhere, "p": worst.p_worse},
     )
 
 

@@ -225,6 +225,24 @@ def late_first_update(evidence: Evidence) -> Suspicion | None:
     )
 
 
+@check("early_first_update", "hyperparameters")
+def early_first_update(evidence: Evidence) -> Suspicion | None:
+    """Updates that begin when there is only an episode of each environment to learn from."""
+    first, episode = evidence.run.first_update, evidence.longest_episode * evidence.config.n_envs
+    if not evidence.off_policy or evidence.recent_success >= LEARNED:
+        return None
+    if first > episode + evidence.run.steps_per_update:
+        return None
+    return Suspicion(
+        f"the first update comes at step {first}, when the replay buffer holds no more than an "
+        "episode of each environment",
+        f"{episode} steps (chosen; presets have 500 to 10000)",
+        0.3 + 0.7 * excess(episode, first),
+        mend(evidence, hyperparameters__learning_starts=f"{10 * episode}"),
+        {"first_update": first, "threshold": episode},
+    )
+
+
 def q_beyond_bounds(evidence: Evidence) -> float | None:
     """How far Q lies outside of what rewards allow, in widths of what they allow.
 

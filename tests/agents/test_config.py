@@ -219,7 +219,11 @@ HYPERPARAMETERS = [
     ("sac", {"policy_kwargs": {"net_arch": [32.5]}}, ".net_arch must be a list of layers' sizes"),
     ("sac", {"policy_kwargs": {"net_arch": {"pi": [8], "vf": [8]}}}, "a mapping of pi and qf"),
     ("ppo", {"policy_kwargs": {"net_arch": {"pi": [8], "qf": [8]}}}, "a mapping of pi and vf"),
-    ("sac", {"policy_kwargs": {"activation_fn": "rleu"}}, "must be elu, gelu, identity, leaky_"),
+    (
+        "sac",
+        {"policy_kwargs": {"activation_fn": "rleu"}},
+        "must be elu, gelu, identity, layer_",
+    ),
     ("sac", {"policy_kwargs": {"activation_fn": torch.nn.LSTM}}, "must be one of elu, gelu"),
     ("sac", {"policy_kwargs": {"optimizer_class": torch.optim.LBFGS}}, "must be one of adagrad"),
     ("sac", {"policy_kwargs": {"optimizer_kwargs": {"lr": 1}}}, "lr is set by the key schedule"),

@@ -21,7 +21,10 @@ from eval.__main__ import main
 from eval.checks import CHECKS, check
 from eval.diagnosis import diagnose, diagnosis_path, phase_warning
 from eval.evidence import read_evidence
+from eval.phase_ends import phase_ends
 from eval.phase_verdict import judge_phase
+from eval.seeds import evaluation_seeds
+from eval.stored_episodes import COLUMNS, episodes_path
 from schedules import ConstantSchedule, StaircaseSchedule
 from tests.agents.small_runs import HER, small_config
 
@@ -75,6 +78,22 @@ def inflate(model):
             q[-1].bias.data.fill_(500.0)
 
 
+def fail_on_the_left(run):
+    """Stores evaluation episodes that succeed where a goal is to the right of the median."""
+    seeds = evaluation_seeds(60)
+    goals = read_evidence(run)._goals(seeds)
+    success = (goals[:, 1] > np.median(goals[:, 1])).astype(int)
+    snapshot = phase_ends(run).snapshots[0]
+    agent = f"0,{snapshot.step},{snapshot.state_sha256}"
+    rows = [
+        f"{agent},{number},{seed},-50.0,50,{hit}"
+        for number, (seed, hit) in enumerate(zip(seeds, success, strict=True))
+    ]
+    path = episodes_path(run)
+    path.parent.mkdir()
+    path.write_text("\n".join((",".join(COLUMNS), *rows)) + "\n")
+
+
 # What a run is made with that has the fault, over a healthy one of TD3 on Reach.
 FAULTS = {
     "rate_too_high": {"schedule": ConstantSchedule(0.1)},
@@ -87,11 +106,13 @@ FAULTS = {
     "no_exploration": {"action_noise": None},
     "no_hindsight": {"her": None},
     "late_first_update": {"total_timesteps": 420, "hyperparameters": {"learning_starts": 320}},
+    "early_first_update": {"hyperparameters": {"learning_starts": 50}},
     "q_diverges": {"weights": inflate},
     "reward_scale": {"reward": lambda reward: 1000 * reward},
     "reward_sign": {"reward": lambda reward: -reward},
     "goals_unreachable": {"env": "far_reach", "total_timesteps": 660},
     "goals_concentrated": {"training_env_kwargs": CORNER},
+    "region_fails": {"played": fail_on_the_left},
     "observation_noise": {"training_env_kwargs": {"observation_noise": 0.5}},
     "input_scale": {"env": "scaled_reach"},
     "inputs_clipped": {"normalize": {"norm_reward": False, "clip_obs": 0.5}},
@@ -101,7 +122,7 @@ FAULTS = {
 }
 
 
-def trained(path, reward=None, weights=None, policy_kwargs=NETWORKS, **changes):
+def trained(path, reward=None, weights=None, played=None, policy_kwargs=NETWORKS, **changes):
     """A run of a few hundred steps, with 640 updates and a fault."""
     hyperparameters = {
         "learning_starts": 60,
@@ -137,6 +158,8 @@ def trained(path, reward=None, weights=None, policy_kwargs=NETWORKS, **changes):
             patch.setattr(loop, "build_learner", built)
         run = loop.create_run(config, path)
         loop.train_run(run, Console(quiet=True))
+    if played is not None:
+        played(run)
     return run
 
 
