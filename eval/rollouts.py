@@ -42,12 +42,13 @@ class Rollouts:
     floating-point numbers in another order and so change the bits.
 
     Args:
-        run: The run whose agents play; its task, reward, control and observation are used.
+        run: The run whose agents play, or an agent; its task, reward, control and observation are
+            used.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 
-    def __init__(self, run: RunDirectory, **render: Any) -> None:  # noqa: ANN401 - see make_env
-        self._agent = Agent(run)
+    def __init__(self, run: RunDirectory | Agent, **render: Any) -> None:  # noqa: ANN401 - see make_env
+        self._agent = run if isinstance(run, Agent) else Agent(run.config)
         self._env = make_env(run.config, **render)
 
     def __enter__(self) -> Rollouts:
