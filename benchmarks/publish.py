@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def report(agent: Pretrained, comparison: Comparison) -> str:
             f"| {phase.phase} | {phase.start:,}–{phase.stop:,} | {phase.learning_rate:.3g} "
             f"| {phase.mean_return.value:.2f} "
             f"[{phase.mean_return.low:.2f}, {phase.mean_return.high:.2f}] "
-            f"| {phase.success_rate.value:.0%} "
+            f"| {100 * phase.success_rate.value:.0f} % "
             f"| {effect(phase.decay_effect)} |"
             for phase in comparison.phases
         ),
@@ -120,10 +121,12 @@ def effect(decay: DecayEffect | None) -> str:
 def results(agent: Pretrained) -> str:
     """Success rate and return in words."""
     success, returned = agent.evaluation["success_rate"], agent.evaluation["mean_return"]
-    return (
-        f"{success['value']:.0%} [{success['low']:.0%}, {success['high']:.0%}] success, "
-        f"return {returned['value']:.2f}"
-    )
+    return f"success {percent(success)}, return {returned['value']:.2f}"
+
+
+def percent(rate: Mapping[str, float]) -> str:
+    """A success rate with its interval."""
+    return f"{100 * rate['value']:.0f} % [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
 
 
 def row(name: str, folder: Path = FOLDER) -> str:
@@ -133,7 +136,7 @@ def row(name: str, folder: Path = FOLDER) -> str:
     size = sum(path.stat().st_size for path in agent.folder.iterdir())
     return (
         f"{ROW}{name}`](pretrained/{name}.md) | `{agent.config.algo}` | {agent.step:,} "
-        f"| {success['value']:.0%} [{success['low']:.0%}, {success['high']:.0%}] "
+        f"| {percent(success)} "
         f"| {returned['value']:.2f} | {size / 1000:.0f} kB |"
     )
 
