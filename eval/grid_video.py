@@ -18,6 +18,7 @@ from agents.runs.files import write_atomically
 from agents.runs.manifest import Snapshot
 from agents.runs.spans import spans
 from eval.comparison import evenly
+from eval.drawing import Frame, default_processes
 from eval.held_branches import held_branches
 from eval.phase_ends import phase_ends
 from eval.seeds import evaluation_seeds
@@ -27,7 +28,6 @@ from eval.video import (
     FRAMES_AFTER,
     FRAMES_BEFORE,
     MAXIMUM_EPISODES,
-    Frame,
     captioned,
     encode,
 )
@@ -102,6 +102,7 @@ def record_grid(
             rollouts = stack.enter_context(
                 Rollouts(
                     performer.run,
+                    drawing=int(default_processes() > 1),
                     render_mode="rgb_array",
                     render_width=WIDTH,
                     render_height=HEIGHT,
@@ -164,11 +165,14 @@ def _film(
         episodes = [rollouts.steps(seed) for rollouts in stage]
         under_way, first = set(range(len(stage))), True
         while under_way:
-            for place in sorted(under_way):
-                progress = next(episodes[place])
+            drawn = {
+                place: (next(episodes[place]), stage[place].picture())
+                for place in sorted(under_way)
+            }
+            for place, (progress, picture) in drawn.items():
                 x, y = (place % columns) * WIDTH, (place // columns) * (HEIGHT + BAR)
                 canvas[y : y + HEIGHT + BAR, x : x + WIDTH] = captioned(
-                    stage[place].render(),
+                    picture(),
                     performers[place].title,
                     f"trained {performers[place].snapshot.step:,} steps",
                     progress,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from imageio_ffmpeg import write_frames
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from agents import RunDirectory, RunError
 from agents.pretrained.catalogue import Pretrained
 from agents.runs.files import write_atomically
+from eval.drawing import Frame, default_processes
 from eval.phase_ends import ended_phase
 from eval.players import load_player
 from eval.seeds import evaluation_seeds
@@ -31,7 +34,8 @@ FRAMES_BEFORE, FRAMES_AFTER = 12, 25
 _BAR_COLOUR, _TEXT, _FADED = (24, 26, 31), (240, 240, 240), (170, 174, 182)
 _SUCCESS, _FAILURE = (86, 180, 233), (230, 159, 0)  # Okabe & Ito's, safe for colour-blind eyes
 
-Frame = NDArray[np.uint8]
+Shot = tuple[Callable[[], Frame], int]
+"""What gives a frame when it is drawn, and how often it is shown."""
 
 
 def video_path(run: RunDirectory, phase: int | None = None) -> Path:
@@ -102,10 +106,15 @@ def _write(path: Path, agent: Agent, title: str, subtitle: str) -> None:
     # Imported late: SB3 takes seconds, and bad input should be reported sooner.
     from eval.rollouts import Rollouts
 
+    processes = default_processes()
     with Rollouts(
-        agent, render_mode="rgb_array", render_width=WIDTH, render_height=HEIGHT
+        agent,
+        drawing=processes if processes > 1 else 0,
+        render_mode="rgb_array",
+        render_width=WIDTH,
+        render_height=HEIGHT,
     ) as rollouts:
-        frames = _film(rollouts, title, subtitle)
+        frames = in_order(_film(rollouts, title, subtitle), processes)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             film = encode(frames, (WIDTH, HEIGHT + BAR), rollouts.frames_per_second)
@@ -116,7 +125,9 @@ def _write(path: Path, agent: Agent, title: str, subtitle: str) -> None:
             raise RunError(f"cannot write {path}: {reason}") from error
 
 
-def _film(rollouts: Rollouts, title: str, subtitle: str) -> Iterator[Frame]:
+def _film(
+    rollouts: Rollouts, title: str, subtitle: str
+) -> Iterator[tuple[Callable[[], Frame], int]]:
     steps = 0
     for number, seed in enumerate(evaluation_seeds(MAXIMUM_EPISODES), start=1):
         if steps >= ENOUGH_STEPS:
@@ -124,18 +135,36 @@ def _film(rollouts: Rollouts, title: str, subtitle: str) -> Iterator[Frame]:
         for progress in rollouts.steps(seed):
             if progress.over:
                 steps += progress.length
-            frame = captioned(
-                rollouts.render(),
-                title,
-                subtitle,
-                progress,
-                f"episode {number}, return {progress.episode_return:.2f}",
-            )
+            below = f"episode {number}, return {progress.episode_return:.2f}"
             repeats = (
                 FRAMES_AFTER if progress.over else FRAMES_BEFORE if progress.length == 0 else 1
             )
-            for _ in range(repeats):
-                yield frame
+            picture = rollouts.picture()
+            yield partial(_captioned, picture, title, subtitle, progress, below), repeats
+
+
+def _captioned(picture: Callable[[], Frame], *caption: Any) -> Frame:  # noqa: ANN401 - of captioned
+    return captioned(picture(), *caption)
+
+
+def in_order(frames: Iterable[tuple[Callable[[], Frame], int]], processes: int) -> Iterator[Frame]:
+    """Waits for frames no sooner than others have been begun.
+
+    Args:
+        frames: What gives each frame when it is drawn, and how often it is shown.
+        processes: How many are drawn at once.
+
+    Yields:
+        The frames in their order.
+    """
+    begun: deque[tuple[Callable[[], Frame], int]] = deque()
+    for one in frames:
+        begun.append(one)
+        if len(begun) > processes:
+            frame, repeats = begun.popleft()
+            yield from repeat(frame(), repeats)
+    for frame, repeats in begun:
+        yield from repeat(frame(), repeats)
 
 
 def captioned(
