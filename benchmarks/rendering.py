@@ -21,6 +21,7 @@ from envs.manipulation import RENDER_MODES
 from envs.registry import able_robots
 
 SIZES = (84, 128, 256)
+FRAMES = ((84, 84), (720, 480), (1280, 720))
 
 
 def milliseconds(draw: Callable[[], Any], pictures: int) -> float:
@@ -63,7 +64,7 @@ def main() -> None:
         for mode in RENDER_MODES:
             if mode == "human":
                 continue
-            for width, height in ((84, 84), (720, 480)):
+            for width, height in FRAMES:
                 env = gym.make(
                     envs.TASKS[args.task],
                     robot=robot,

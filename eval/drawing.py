@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from multiprocessing import Pipe
@@ -63,7 +64,8 @@ class Painters:
                 stdin=subprocess.DEVNULL,
             )
             other.close()
-            mine.send((task, dict(arguments)))
+            with suppress(ConnectionError):  # whoever has ended will never be ready
+                mine.send((task, dict(arguments)))
             self._lines.append(mine)
             self._processes.append(process)
         self._waiting = list(self._lines)
