@@ -39,6 +39,8 @@ WIDTH, HEIGHT = 360, 240
 MAXIMUM_AGENTS = 9
 GIF_EVERY = 3
 """A GIF shows every third frame, in real time all the same."""
+GIF_SAMPLES = 8
+"""Frames from which its colours are taken."""
 
 
 @dataclass(frozen=True)
@@ -189,20 +191,33 @@ def _film(
 
 
 def _gif(frames: Iterator[Frame], frames_per_second: int) -> bytes:
-    kept = [
-        Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE)
-        for place, frame in enumerate(frames)
-        if place % GIF_EVERY == 0
+    kept = [frame.copy() for place, frame in enumerate(frames) if place % GIF_EVERY == 0]
+    palette = _palette(kept[:: max(1, len(kept) // GIF_SAMPLES)])
+    pictures = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in kept
     ]
     file = io.BytesIO()
-    duration = round(1000 * GIF_EVERY / frames_per_second)
-    kept[0].save(
+    pictures[0].save(
         file,
         "GIF",
         save_all=True,
-        append_images=kept[1:],
-        duration=duration,
+        append_images=pictures[1:],
+        duration=round(1000 * GIF_EVERY / frames_per_second),
         loop=0,
         optimize=False,
     )
     return file.getvalue()
+
+
+def _palette(frames: Sequence[Frame]) -> Image.Image:
+    """Colours for all frames: half of them for what is large, half for what is small, as a goal."""
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
+    colours: list[int] = []
+    different = np.unique(pixels @ np.array([1 << 16, 1 << 8, 1]))
+    each_once = np.stack([different >> 16, different >> 8 & 255, different & 255], axis=1)
+    for sample in (pixels, each_once.astype(np.uint8)):
+        few = Image.fromarray(sample[None]).quantize(128).getpalette() or []
+        colours += [*few, *([0] * 384)][:384]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
+    return palette
