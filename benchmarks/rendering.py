@@ -3,8 +3,8 @@
     python -m benchmarks.rendering [--pictures 20] [--task push]
 
 Frames and the like are drawn from the full meshes, pixel observations from coarse ones; both in
-software, in one thread. A pixel observation is timed as what a step takes longer with it. Films are
-timed by the wall clock, drawn by one process and by one a core, on a machine that does nothing else.
+software, in one thread. A pixel observation is timed as what a step takes longer with it. Films go
+by the wall clock, drawn by one process and by one a core, on a machine that does nothing else.
 """
 
 from __future__ import annotations
