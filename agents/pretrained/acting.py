@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.config import ConfigError, RunConfig
 from agents.learners.learner import Arrays
-from agents.presets import load_preset
+from agents.presets import is_preset
 from agents.pretrained.catalogue import (
     FOLDER,
     MANIFEST,
@@ -125,11 +125,6 @@ def training_command(config: RunConfig) -> str:
     Args:
         config: What is trained.
     """
-    preset = load_preset(config.algo, config.env, config.observation)
-    try:
-        is_preset = RunConfig.from_dict({**preset, "seed": config.seed}) == config
-    except ConfigError:
-        is_preset = False
-    if is_preset:
+    if is_preset(config):
         return f"python train.py --env {config.env} --algo {config.algo} --seed {config.seed}"
     return f"python train.py --config agents/pretrained/{config.env}/{MANIFEST}"

@@ -72,6 +72,8 @@ def test_the_report_says_what_the_comparison_says(compared):
     assert f"{effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]" in page.verdict
     assert "into phase 1" in page.verdict
     assert "seed 0 alone" in page.certainty[0]
+    assert page.command == "python train.py --config config.yaml --seeds 0-5 --held-branches"
+    assert "config.yaml is the config at the end" in page.certainty[0]
     titles = [section.title for section in page.sections]
     assert titles == [
         *("Learning curve", "Phases", "Decay effects"),
