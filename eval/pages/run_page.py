@@ -394,14 +394,13 @@ def _effects(comparison: Comparison, floors: dict[int, float]) -> Section:
         ),
         notes=("Both went on from the same snapshot to the same step and play the same episodes.",),
     )
+    numbers = "; ".join(f"{row.label} {_signed(row.effect)}" for row in rows)
     bands = " The band is what placebo forks show: luck alone." if floors else ""
     chart = Chart(
         name="effects",
         title="Decay effects",
         description="Points are effects with 95 % intervals for other episodes; right of the "
-        f"dotted zero line the decay helped.{bands} "
-        + "; ".join(f"{row.label} {_signed(row.effect)}" for row in rows)
-        + ".",
+        f"dotted zero line the decay helped.{bands} {numbers[:1].upper()}{numbers[1:]}.",
         figure=forest_chart(rows, "return"),
     )
     return Section("Decay effects", charts=(chart,), tables=(table,))

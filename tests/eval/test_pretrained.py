@@ -33,6 +33,8 @@ from eval.rollouts import Rollouts
 from tests.agents.small_runs import small_config
 from tests.system.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shipped(trained_ppo: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Pretrained:

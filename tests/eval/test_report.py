@@ -166,6 +166,7 @@ def test_a_browser_draws_every_chart_without_a_complaint(compared, width, scheme
 def test_the_film_in_a_page_plays(compared):
     with visited(compared.path / "report.html") as visit:
         film = visit.page.locator("video")
+        assert film.get_attribute("poster").startswith("data:image/jpeg;base64,")
         film.evaluate("film => film.play()")
         visit.page.wait_for_function("document.querySelector('video').currentTime > 0.3")
         assert film.evaluate("film => film.error") is None
