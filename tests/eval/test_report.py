@@ -167,8 +167,13 @@ def test_the_film_in_a_page_plays(compared):
     with visited(compared.path / "report.html") as visit:
         film = visit.page.locator("video")
         assert film.get_attribute("poster").startswith("data:image/jpeg;base64,")
-        film.evaluate("film => film.play()")
-        visit.page.wait_for_function("document.querySelector('video').currentTime > 0.3")
+        film.evaluate(
+            """film => new Promise((done, failed) => {
+                film.addEventListener("error", failed);
+                film.addEventListener("timeupdate", () => film.currentTime > 0.3 && done());
+                film.play().catch(failed);
+            })"""
+        )
         assert film.evaluate("film => film.error") is None
         assert film.evaluate("film => [film.videoWidth, film.videoHeight, film.duration]") == [
             *(120, 80),
