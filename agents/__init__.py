@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import ALGORITHMS, Algorithm
 from agents.config import ConfigError, RunConfig
 from agents.presets import load_preset
+from agents.pretrained.catalogue import pretrained_names
 from agents.runs.directory import RunDirectory, RunError, find_run
 from agents.training.observers import Episode, Observer, Update
 
 if TYPE_CHECKING:
+    from agents.pretrained.acting import load_pretrained
     from agents.snapshots.agent import load_agent
     from agents.training.loop import create_run, train_run
 
@@ -27,6 +29,8 @@ __all__ = [
     "find_run",
     "load_agent",
     "load_preset",
+    "load_pretrained",
+    "pretrained_names",
     "train_run",
 ]
 
@@ -34,6 +38,7 @@ __all__ = [
 _NEED_SB3 = {
     "create_run": "agents.training.loop",
     "load_agent": "agents.snapshots.agent",
+    "load_pretrained": "agents.pretrained.acting",
     "train_run": "agents.training.loop",
 }
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from agents.algorithms import ALGORITHMS
-from agents.config import ConfigError
+from agents.config import ConfigError, RunConfig
 from agents.parsing import parse_yaml
 from envs.choices import unknown_choice
 
@@ -45,3 +45,16 @@ def load_preset(algo: str, env: str, observation: str = "state") -> dict[str, An
                 value = {**preset[key], **value}
             preset[key] = value
     return preset
+
+
+def is_preset(config: RunConfig) -> bool:
+    """Whether a run is trained as the preset of its algorithm and environment says, at any seed.
+
+    Args:
+        config: The run.
+    """
+    preset = load_preset(config.algo, config.env, config.observation)
+    try:
+        return RunConfig.from_dict({**preset, "seed": config.seed}) == config
+    except ConfigError:
+        return False

@@ -3,7 +3,8 @@
     python -m benchmarks.rendering [--pictures 20] [--task push]
 
 Frames and the like are drawn from the full meshes, pixel observations from coarse ones; both in
-software, in one thread. A pixel observation is timed as what a step takes longer with it.
+software, in one thread. A pixel observation is timed as what a step takes longer with it. Films go
+by the wall clock, drawn by one process and by one a core, on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Any
 
 import gymnasium as gym
@@ -19,8 +21,11 @@ import gymnasium as gym
 import envs
 from envs.manipulation import RENDER_MODES
 from envs.registry import able_robots
+from eval.drawing import Painters, default_processes
+from eval.video import in_order
 
 SIZES = (84, 128, 256)
+FRAMES = ((84, 84), (720, 480), (1280, 720))
 
 
 def milliseconds(draw: Callable[[], Any], pictures: int) -> float:
@@ -43,6 +48,24 @@ def step_time(task: str, robot: str, steps: int, **kwargs: Any) -> float:
     return times
 
 
+def film_rate(task: str, processes: int, pictures: int) -> float:
+    """Pictures a second that processes draw of one episode, at 1280 x 720."""
+    size = {"render_mode": "rgb_array", "render_width": 1280, "render_height": 720}
+    painters = Painters(task, size, processes)
+    while not painters.ready():
+        wait(painters._waiting)
+    painters.reset(0)
+    for draw in [painters.picture() for _ in range(processes)]:
+        draw()
+    start = time.perf_counter()
+    shots = ((painters.picture(), 1) for _ in range(pictures))
+    for _ in in_order(shots, processes):
+        pass
+    seconds = time.perf_counter() - start
+    painters.close()
+    return pictures / seconds
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -63,7 +86,7 @@ def main() -> None:
         for mode in RENDER_MODES:
             if mode == "human":
                 continue
-            for width, height in ((84, 84), (720, 480)):
+            for width, height in FRAMES:
                 env = gym.make(
                     envs.TASKS[args.task],
                     robot=robot,
@@ -75,6 +98,9 @@ def main() -> None:
                 taken = milliseconds(env.render, args.pictures)
                 print(f"  {mode:18}  {width:4} x {height:<4}  {taken:7.2f} ms, {1e3 / taken:.0f}/s")
                 env.close()
+    for processes in sorted({1, default_processes()}):
+        rate = film_rate(args.task, processes, 2 * args.pictures)
+        print(f"film 1280 x 720, {processes} processes  {rate:5.1f} pictures a second")
 
 
 if __name__ == "__main__":

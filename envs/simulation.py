@@ -20,7 +20,16 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.picture import FIELD_OF_VIEW, Camera, Light, Marker, Picture, Segment
+from envs.picture import (
+    FIELD_OF_VIEW,
+    Camera,
+    Ground,
+    Light,
+    Marker,
+    Picture,
+    Segment,
+    draw_ground,
+)
 from envs.server import connect, disconnect, pybullet, pybullet_data, silence
 
 Vector = Sequence[float]
@@ -88,6 +97,8 @@ IK_RESIDUAL = 1e-4
 _MOVABLE, _STATIC, _ROBOT = 1, 2, 64
 
 _NEAR, _FAR = 0.1, 10.0
+_SPECK: Vector = (1e-4, 1e-4, 1e-4)
+"""Half the sides of a box that nobody sees."""
 
 # Where light comes from, and the ball that it is to make shadows in: all that the arms reach.
 _LIGHT_DIRECTION: Vector = (1.0, -0.6, 2.2)
@@ -197,6 +208,7 @@ class Simulation:
         # A separate copy, so that it looks the same with and without frames or a window. It is
         # never stepped.
         self._sketch = _Sketch() if sketch else None
+        self._ground: Ground | None = None
         self._markers: list[Marker] = []
         self._movable: list[int] = []
         self._shapes: dict[tuple[float, ...], int] = {}
@@ -369,7 +381,6 @@ class Simulation:
         *,
         mass: float = 0.0,
         faces: Sequence[Vector] = (),
-        background: bool = False,
     ) -> int:
         """Adds a box.
 
@@ -379,7 +390,6 @@ class Simulation:
             colour: Red, green, blue and opacity in [0, 1].
             mass: In kilograms; 0 makes it immovable.
             faces: Colours of the faces towards -x, x, -y, y, -z and z; without, all have `colour`.
-            background: Whether it is background in a segmentation, rather than table or object.
 
         Returns:
             The body.
@@ -387,13 +397,38 @@ class Simulation:
         shape = self._shape(pybullet.GEOM_BOX, halfExtents=half_extents)
         visual = self._box_visual(half_extents, faces or [colour]) if self._visuals else -1
         body = self._add_body(shape, visual, position, mass)
-        if background:
-            self._segments[body] = Segment.BACKGROUND
         if self._sketch is not None:
             self._twins[body] = self._sketch.add_box(
                 half_extents, position, colour, mass=mass, faces=faces
             )
         return body
+
+    def add_ground(self, half_extents: Vector, position: Vector, colour: Vector) -> None:
+        """Adds an immovable box of which only the top is seen, as background in a segmentation.
+
+        It fills most of a picture, which costs PyBullet half of the time, and the picture itself
+        little.
+
+        Args:
+            half_extents: Half its sides, in metres.
+            position: Position of its centre.
+            colour: Red, green, blue and opacity in [0, 1].
+        """
+        (x, y, z), (half_x, half_y, half_z) = position, half_extents
+        self._ground = Ground(
+            z + half_z,
+            ((x - half_x, x + half_x), (y - half_y, y + half_y)),
+            # PyBullet's light leaves a face that looks upward its colour.
+            tuple(int(255 * part) for part in colour[:3]),
+        )
+        shape = self._shape(pybullet.GEOM_BOX, halfExtents=half_extents)
+        # Without any visual shape PyBullet would draw the other.
+        drawn = half_extents if self._gui else _SPECK
+        visual = self._box_visual(drawn, [colour]) if self._visuals else -1
+        body = self._add_body(shape, visual, position, 0.0)
+        self._segments[body] = Segment.BACKGROUND
+        if self._sketch is not None:
+            self._twins[body] = self._sketch.add_box(half_extents, position, colour)
 
     def add_cylinder(
         self, radius: float, height: float, position: Vector, colour: Vector, *, mass: float
@@ -772,14 +807,21 @@ class Simulation:
         # Where PyBullet draws nothing, the body is -1.
         metres = _metres(depth, (height, width), _NEAR, _FAR)
         bodies = np.asarray(bodies, np.int32).reshape(height, width)
+        metres[bodies < 0] = _FAR
+        colours = np.asarray(rgba, np.uint8).reshape(height, width, 4)
+        matrix = np.reshape(view, (4, 4))
         segments = np.full(max(self._segments, default=-1) + 2, Segment.BACKGROUND, np.int32)
         for body, segment in self._segments.items():
             segments[body] = segment
+        segmentation = segments[bodies]
+        if self._ground is not None:
+            seen = draw_ground(colours, metres, matrix, self._ground)
+            segmentation[seen] = Segment.BACKGROUND
         return Picture(
-            np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3].copy(),
-            np.where(bodies < 0, np.float32(_FAR), metres),
-            segments[bodies],
-            np.reshape(view, (4, 4)),
+            colours[..., :3].copy(),
+            metres,
+            segmentation,
+            matrix,
             camera.distance,
             tuple(self._markers),
             self._light(height) if shadow else None,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from eval.study_tables import study_table
     from eval.tables import comparison_table
     from eval.verification import ReplayedStretch, verify_run
-    from eval.video import record_video, video_path
+    from eval.video import record_pretrained, record_video, video_path
 
 __all__ = [
     "Comparison",
@@ -67,6 +67,7 @@ __all__ = [
     "play_phases",
     "plot_run",
     "plot_study",
+    "record_pretrained",
     "record_video",
     "report_study",
     "study_diagnosis_text",
@@ -112,7 +113,7 @@ _HOMES = {
     "eval.seeds": ("evaluation_seeds",),
     "eval.statistics": ("Estimate", "bootstrap"),
     "eval.verification": ("ReplayedStretch", "verify_run"),
-    "eval.video": ("record_video", "video_path"),
+    "eval.video": ("record_pretrained", "record_video", "video_path"),
 }
 
 

@@ -16,7 +16,9 @@ from rich.text import Text
 import eval as evaluation
 from agents import ConfigError, RunDirectory, RunError, find_run
 from agents.cli.command_line import called_as, parse_arguments, user_errors
+from agents.pretrained.catalogue import Pretrained
 from agents.studies.manifest import is_study_folder
+from eval.players import find_player
 from eval.study import RATE_AXIS, StudyRuns, open_study
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 State = Literal["running", "interrupted", "complete", "diverged", "unreadable"]
 _Run = Annotated[str, tyro.conf.arg(metavar="RUN"), tyro.conf.Positional]
+_Player = Annotated[str, tyro.conf.arg(metavar="RUN|NAME"), tyro.conf.Positional]
 _Runs = Annotated[
     tuple[str, ...],
     tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)"),
@@ -235,15 +238,16 @@ def _print_files(console: Console, paths: Sequence[Path], notes: Sequence[str]) 
 
 @dataclass(frozen=True)
 class Video:
-    """Film the first evaluation episodes of a phase's agent.
+    """Film the first evaluation episodes of a phase's agent, or of one that comes with the lab.
 
-    Writes the run's videos/phase-PHASE.mp4, which browsers play in real time. Phase, rate, return
-    and success are written on the frames. The same agent always plays the same episodes, so a video
-    that exists is kept.
+    Writes the run's videos/phase-PHASE.mp4, which browsers play in real time, or NAME.mp4 here.
+    Phase, rate, return and success are written on the frames. The same agent always plays the same
+    episodes, so a video that exists is kept.
     """
 
-    run: _Run
-    """Path of a run, or latest for the newest below runs/."""
+    run: _Player
+    """Path of a run, latest for the newest below runs/, or the name of an agent that comes with the
+    lab, such as reach."""
     phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
     """The phase whose final agent plays; 0 is the constant-rate phase."""
     grid: bool = False
@@ -256,16 +260,28 @@ class Video:
 
     def __call__(self, console: Console) -> None:
         """Films, and says where the video is."""
-        run = find_run(self.run)
+        run = find_player(self.run)
+        if self.gif and not self.grid:
+            raise ConfigError("--gif goes with --grid")
+        if not isinstance(run, RunDirectory):
+            self._film_pretrained(run, console)
+            return
         if self.grid:
             self._film_grid(run, console)
             return
-        if self.gif:
-            raise ConfigError("--gif goes with --grid")
         path = evaluation.video_path(run, self.phase)
         kept = path.exists() and not self.overwrite
         with console.status(f"filming {path}"):
             evaluation.record_video(run, self.phase, overwrite=self.overwrite)
+        self._say(console, path, kept)
+
+    def _film_pretrained(self, agent: Pretrained, console: Console) -> None:
+        if self.grid or self.phase is not None:
+            raise ConfigError("--grid and --phase go with a run, which has phases")
+        path = Path(f"{agent.folder.name}.mp4")
+        kept = path.exists() and not self.overwrite
+        with console.status(f"filming {path}"):
+            evaluation.record_pretrained(agent, path, overwrite=self.overwrite)
         self._say(console, path, kept)
 
     def _film_grid(self, run: RunDirectory, console: Console) -> None:
@@ -285,13 +301,14 @@ class Video:
 
 @dataclass(frozen=True)
 class Enjoy:
-    """Watch a phase's agent play evaluation episodes in a window, in real time.
+    """Watch an agent play evaluation episodes in a window, in real time.
 
     Needs a display. Closing the window, or Ctrl-C, ends it.
     """
 
-    run: _Run
-    """Path of a run, or latest for the newest below runs/."""
+    run: _Player
+    """Path of a run, latest for the newest below runs/, or the name of an agent that comes with the
+    lab, such as reach."""
     phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
     """The phase whose final agent plays; 0 is the constant-rate phase."""
     episodes: int = 10
@@ -299,7 +316,9 @@ class Enjoy:
 
     def __call__(self, console: Console) -> None:
         """Plays, and prints a line for each episode."""
-        run = find_run(self.run)
+        run = find_player(self.run)
+        if self.phase is not None and not isinstance(run, RunDirectory):
+            raise ConfigError("--phase goes with a run, which has phases")
         evaluation.evaluation_seeds(self.episodes)
         from eval.enjoy import enjoyed
 

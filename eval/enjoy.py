@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agents import RunDirectory, RunError
-from eval.phase_ends import ended_phase, phase_ends
+from agents.pretrained.catalogue import Pretrained
+from eval.players import load_player
 from eval.seeds import evaluation_seeds
 
 CLOSED = "the window was closed"
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from eval.rollouts import EpisodeProgress
 
 
-def enjoyed(run: RunDirectory, phase: int | None, episodes: int) -> Iterator[EpisodeProgress]:
+def enjoyed(
+    player: RunDirectory | Pretrained, phase: int | None, episodes: int
+) -> Iterator[EpisodeProgress]:
     """Plays evaluation episodes in a window.
 
     Args:
-        run: The run.
-        phase: Index of the phase whose agent plays; the last one that has ended if `None`.
+        player: The run, or an agent that comes with the lab.
+        phase: Index of the run's phase whose agent plays; the last one that has ended if `None`.
         episodes: How many evaluation episodes, from 2 to 10 000.
 
     Yields:
@@ -30,17 +33,16 @@ def enjoyed(run: RunDirectory, phase: int | None, episodes: int) -> Iterator[Epi
         ConfigError: If the run has no such phase, or `episodes` is out of range.
         RunError: If the phase has not ended yet, its snapshot is damaged, or there is no display.
     """
-    index = ended_phase(run, phase)
     seeds = evaluation_seeds(episodes)
+    agent = load_player(player, phase)
     # Imported late: SB3 takes seconds, and bad input should be reported sooner.
     from eval.rollouts import Rollouts
 
     try:
-        rollouts = Rollouts(run, render_mode="human")
+        rollouts = Rollouts(agent, render_mode="human")
     except RuntimeError as error:
         raise RunError(f"cannot open a window: {error}") from error
     with rollouts:
-        rollouts.load(phase_ends(run).snapshots[index])
         for seed in seeds:
             try:
                 end = rollouts.play(seed)

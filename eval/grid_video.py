@@ -18,6 +18,7 @@ from agents.runs.files import write_atomically
 from agents.runs.manifest import Snapshot
 from agents.runs.spans import spans
 from eval.comparison import evenly
+from eval.drawing import Frame, default_processes
 from eval.held_branches import held_branches
 from eval.phase_ends import phase_ends
 from eval.seeds import evaluation_seeds
@@ -27,7 +28,6 @@ from eval.video import (
     FRAMES_AFTER,
     FRAMES_BEFORE,
     MAXIMUM_EPISODES,
-    Frame,
     captioned,
     encode,
 )
@@ -39,6 +39,8 @@ WIDTH, HEIGHT = 360, 240
 MAXIMUM_AGENTS = 9
 GIF_EVERY = 3
 """A GIF shows every third frame, in real time all the same."""
+GIF_SAMPLES = 8
+"""Frames from which its colours are taken."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def record_grid(
             rollouts = stack.enter_context(
                 Rollouts(
                     performer.run,
+                    drawing=int(default_processes() > 1),
                     render_mode="rgb_array",
                     render_width=WIDTH,
                     render_height=HEIGHT,
@@ -164,11 +167,14 @@ def _film(
         episodes = [rollouts.steps(seed) for rollouts in stage]
         under_way, first = set(range(len(stage))), True
         while under_way:
-            for place in sorted(under_way):
-                progress = next(episodes[place])
+            drawn = {
+                place: (next(episodes[place]), stage[place].picture())
+                for place in sorted(under_way)
+            }
+            for place, (progress, picture) in drawn.items():
                 x, y = (place % columns) * WIDTH, (place // columns) * (HEIGHT + BAR)
                 canvas[y : y + HEIGHT + BAR, x : x + WIDTH] = captioned(
-                    stage[place].render(),
+                    picture(),
                     performers[place].title,
                     f"trained {performers[place].snapshot.step:,} steps",
                     progress,
@@ -185,20 +191,33 @@ def _film(
 
 
 def _gif(frames: Iterator[Frame], frames_per_second: int) -> bytes:
-    kept = [
-        Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE)
-        for place, frame in enumerate(frames)
-        if place % GIF_EVERY == 0
+    kept = [frame.copy() for place, frame in enumerate(frames) if place % GIF_EVERY == 0]
+    palette = _palette(kept[:: max(1, len(kept) // GIF_SAMPLES)])
+    pictures = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in kept
     ]
     file = io.BytesIO()
-    duration = round(1000 * GIF_EVERY / frames_per_second)
-    kept[0].save(
+    pictures[0].save(
         file,
         "GIF",
         save_all=True,
-        append_images=kept[1:],
-        duration=duration,
+        append_images=pictures[1:],
+        duration=round(1000 * GIF_EVERY / frames_per_second),
         loop=0,
         optimize=False,
     )
     return file.getvalue()
+
+
+def _palette(frames: Sequence[Frame]) -> Image.Image:
+    """Colours for all frames: half of them for what is large, half for what is small, as a goal."""
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
+    colours: list[int] = []
+    different = np.unique(pixels @ np.array([1 << 16, 1 << 8, 1]))
+    each_once = np.stack([different >> 16, different >> 8 & 255, different & 255], axis=1)
+    for sample in (pixels, each_once.astype(np.uint8)):
+        few = Image.fromarray(sample[None]).quantize(128).getpalette() or []
+        colours += [*few, *([0] * 384)][:384]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
+    return palette

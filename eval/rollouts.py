@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import RunDirectory
-from agents.learners.environments import make_env
+from agents.learners.environments import env_arguments, make_env
 from agents.runs.manifest import Snapshot
 from agents.snapshots.agent import Agent
+from eval.drawing import Painters
+
+ENOUGH_FOR_ONE = 40
+"""Pictures that take about as long as other processes to get ready to draw."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,20 @@ class Rollouts:
     floating-point numbers in another order and so change the bits.
 
     Args:
-        run: The run whose agents play; its task, reward, control and observation are used.
+        run: The run whose agents play, or an agent; its task, reward, control and observation are
+            used.
+        drawing: How many other processes draw the pictures, once there are many; none if 0.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 
-    def __init__(self, run: RunDirectory, **render: Any) -> None:  # noqa: ANN401 - see make_env
-        self._agent = Agent(run)
+    def __init__(self, run: RunDirectory | Agent, *, drawing: int = 0, **render: Any) -> None:  # noqa: ANN401 - see make_env
+        self._config = run.config
+        self._agent = run if isinstance(run, Agent) else Agent(run.config)
+        self._render = render
         self._env = make_env(run.config, **render)
+        self._drawing, self._drawn = drawing, 0
+        self._started: Painters | None = None
+        self._painters: Painters | None = None
 
     def __enter__(self) -> Rollouts:
         """Returns itself; the end of the block closes the simulation."""
@@ -60,8 +71,10 @@ class Rollouts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes the simulation."""
+        """Closes the simulation, and those of other processes."""
         self._env.close()
+        if self._started is not None:
+            self._started.close()
 
     def load(self, snapshot: Snapshot) -> None:
         """Lets the agent of a snapshot play: its networks and observation statistics.
@@ -83,11 +96,16 @@ class Rollouts:
         Yields:
             The episode after the reset and after each action.
         """
+        self._painters = self._painters_at_hand()
+        if self._painters is not None:
+            self._painters.reset(seed)
         observation, info = self._env.reset(seed=seed)
         progress = EpisodeProgress(seed, 0, 0.0, bool(info["is_success"]), over=False)
         yield progress
         while not progress.over:
             action, _ = self._agent.predict(observation, deterministic=True)
+            if self._painters is not None:
+                self._painters.step(action)
             observation, reward, terminated, truncated, info = self._env.step(action)
             progress = EpisodeProgress(
                 seed,
@@ -110,13 +128,25 @@ class Rollouts:
         *_, last = self.steps(seed)
         return last
 
-    def render(self) -> NDArray[np.uint8]:
+    def picture(self) -> Callable[[], NDArray[np.uint8]]:
         """Draws the scene; the task must have been made with `render_mode="rgb_array"`.
 
         Returns:
-            Frame of shape (height, width, 3).
+            What gives the frame, of shape (height, width, 3), when it is drawn; to be called in the
+            order of the pictures.
         """
-        return np.asarray(self._env.render(), dtype=np.uint8)
+        if self._painters is not None:
+            return self._painters.picture()
+        self._drawn += 1
+        frame = np.asarray(self._env.render(), dtype=np.uint8)
+        return lambda: frame
+
+    def _painters_at_hand(self) -> Painters | None:
+        """Those who draw the next episode; they begin to get ready when it is worth while."""
+        if self._started is None and self._drawing and self._drawn >= ENOUGH_FOR_ONE:
+            arguments = {**env_arguments(self._config, training=False), **self._render}
+            self._started = Painters(self._config.env, arguments, self._drawing)
+        return self._started if self._started is not None and self._started.ready() else None
 
     @property
     def frames_per_second(self) -> int:

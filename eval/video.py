@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from imageio_ffmpeg import write_frames
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from agents import RunDirectory, RunError
+from agents.pretrained.catalogue import Pretrained
 from agents.runs.files import write_atomically
-from eval.phase_ends import ended_phase, phase_ends
+from eval.drawing import Frame, default_processes
+from eval.phase_ends import ended_phase
+from eval.players import load_player
 from eval.seeds import evaluation_seeds
-from schedules import Phase
 
 if TYPE_CHECKING:
+    from agents.snapshots.agent import Agent
     from eval.rollouts import EpisodeProgress, Rollouts
 
 # Reach takes a few steps, so many episodes fit; of episodes that fail, a few are enough.
@@ -29,7 +34,8 @@ FRAMES_BEFORE, FRAMES_AFTER = 12, 25
 _BAR_COLOUR, _TEXT, _FADED = (24, 26, 31), (240, 240, 240), (170, 174, 182)
 _SUCCESS, _FAILURE = (86, 180, 233), (230, 159, 0)  # Okabe & Ito's, safe for colour-blind eyes
 
-Frame = NDArray[np.uint8]
+Shot = tuple[Callable[[], Frame], int]
+"""What gives a frame when it is drawn, and how often it is shown."""
 
 
 def video_path(run: RunDirectory, phase: int | None = None) -> Path:
@@ -69,28 +75,59 @@ def record_video(run: RunDirectory, phase: int | None = None, *, overwrite: bool
     path = video_path(run, index)
     if path.exists() and not overwrite:
         return path
+    rate = next(p.learning_rate for p in run.effective_phases if p.index == index)
+    subtitle = f"{run.config.env}, {run.config.algo}"
+    _write(path, load_player(run, index), f"phase {index}, rate {rate:.3g}", subtitle)
+    return path
+
+
+def record_pretrained(agent: Pretrained, path: Path, *, overwrite: bool = False) -> Path:
+    """Films an agent that comes with the lab, as `record_video` does that of a phase.
+
+    Args:
+        agent: The agent.
+        path: Of the video, which ends in `.mp4`.
+        overwrite: Film again, and replace a video that exists.
+
+    Returns:
+        Path of the video.
+
+    Raises:
+        RunError: If a file of the agent is damaged, or the video cannot be written.
+    """
+    if path.exists() and not overwrite:
+        return path
+    title = f"{agent.config.env}, {agent.config.algo}"
+    _write(path, load_player(agent), title, f"trained {agent.step:,} steps")
+    return path
+
+
+def _write(path: Path, agent: Agent, title: str, subtitle: str) -> None:
     # Imported late: SB3 takes seconds, and bad input should be reported sooner.
     from eval.rollouts import Rollouts
 
+    processes = default_processes()
     with Rollouts(
-        run, render_mode="rgb_array", render_width=WIDTH, render_height=HEIGHT
+        agent,
+        drawing=processes if processes > 1 else 0,
+        render_mode="rgb_array",
+        render_width=WIDTH,
+        render_height=HEIGHT,
     ) as rollouts:
-        rollouts.load(phase_ends(run).snapshots[index])
+        frames = in_order(_film(rollouts, title, subtitle), processes)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            video = encode(
-                _film(run, index, rollouts), (WIDTH, HEIGHT + BAR), rollouts.frames_per_second
-            )
-            write_atomically(path, video)
+            film = encode(frames, (WIDTH, HEIGHT + BAR), rollouts.frames_per_second)
+            write_atomically(path, film)
         except OSError as error:
             # ffmpeg's own complaints are pages long.
             reason = error.strerror or str(error).strip().split("\n")[0]
             raise RunError(f"cannot write {path}: {reason}") from error
-    return path
 
 
-def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:
-    phase = next(p for p in run.effective_phases if p.index == index)
+def _film(
+    rollouts: Rollouts, title: str, subtitle: str
+) -> Iterator[tuple[Callable[[], Frame], int]]:
     steps = 0
     for number, seed in enumerate(evaluation_seeds(MAXIMUM_EPISODES), start=1):
         if steps >= ENOUGH_STEPS:
@@ -98,24 +135,36 @@ def _film(run: RunDirectory, index: int, rollouts: Rollouts) -> Iterator[Frame]:
         for progress in rollouts.steps(seed):
             if progress.over:
                 steps += progress.length
-            frame = _captioned(rollouts.render(), run, phase, number, progress)
+            below = f"episode {number}, return {progress.episode_return:.2f}"
             repeats = (
                 FRAMES_AFTER if progress.over else FRAMES_BEFORE if progress.length == 0 else 1
             )
-            for _ in range(repeats):
-                yield frame
+            picture = rollouts.picture()
+            yield partial(_captioned, picture, title, subtitle, progress, below), repeats
 
 
-def _captioned(
-    picture: Frame, run: RunDirectory, phase: Phase, number: int, progress: EpisodeProgress
-) -> Frame:
-    return captioned(
-        picture,
-        f"phase {phase.index}, rate {phase.learning_rate:.3g}",
-        f"{run.config.env}, {run.config.algo}",
-        progress,
-        f"episode {number}, return {progress.episode_return:.2f}",
-    )
+def _captioned(picture: Callable[[], Frame], *caption: Any) -> Frame:  # noqa: ANN401 - of captioned
+    return captioned(picture(), *caption)
+
+
+def in_order(frames: Iterable[tuple[Callable[[], Frame], int]], processes: int) -> Iterator[Frame]:
+    """Waits for frames no sooner than others have been begun.
+
+    Args:
+        frames: What gives each frame when it is drawn, and how often it is shown.
+        processes: How many are drawn at once.
+
+    Yields:
+        The frames in their order.
+    """
+    begun: deque[tuple[Callable[[], Frame], int]] = deque()
+    for one in frames:
+        begun.append(one)
+        if len(begun) > processes:
+            frame, repeats = begun.popleft()
+            yield from repeat(frame(), repeats)
+    for frame, repeats in begun:
+        yield from repeat(frame(), repeats)
 
 
 def captioned(

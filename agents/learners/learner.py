@@ -165,6 +165,19 @@ class Learner(Protocol):
             state: State of a learner with the same config.
         """
 
+    def policy(self) -> Arrays:
+        """Returns what is needed to act, alone: the actor's networks and observation statistics."""
+
+    def load_policy(self, arrays: Arrays) -> None:
+        """Loads what `policy` gave.
+
+        Args:
+            arrays: Of a learner with the same config.
+
+        Raises:
+            ValueError: If they are those of another.
+        """
+
     def predict(
         self,
         observation: Any,  # noqa: ANN401 - SB3 names no type for dictionaries

@@ -33,6 +33,9 @@ from schedules import ProgressSchedule
 # Arguments of the SB3 classes that take a class, or that are SB3's own business.
 _NOT_FOR_CONFIGS = {"_init_setup_model", "rollout_buffer_class", "rollout_buffer_kwargs"}
 
+_VALUE_FUNCTION = ("mlp_extractor.value_net.", "value_net.", "vf_features_extractor.")
+"""Names in SB3's `ActorCriticPolicy` begin so."""
+
 
 def build_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
     """Builds the untrained model of a run on its training environments.
@@ -262,3 +265,21 @@ def loose_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
         model: A built model.
     """
     return {name: getattr(model, name) for name in model._get_torch_save_params()[1]}
+
+
+def acting_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
+    """Returns the parameters and buffers of the policy on which its actions depend, by name.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        The tensors themselves, detached: of an off-policy algorithm those of its actor, of an
+        on-policy one all but the value function's.
+    """
+    tensors = model.policy.state_dict()
+    if isinstance(model, OffPolicyAlgorithm):
+        return {name: tensor for name, tensor in tensors.items() if name.startswith("actor.")}
+    return {
+        name: tensor for name, tensor in tensors.items() if not name.startswith(_VALUE_FUNCTION)
+    }

@@ -25,12 +25,19 @@ from torch.optim import Optimizer
 from agents.config import RunConfig
 from agents.learners.dormant import reset_dormant_units
 from agents.learners.finite import UpdateWatch, non_finite_cause, non_finite_state
-from agents.learners.learner import Learner, LearnerState, LearningCallbacks
-from agents.learners.model import build_model, loose_tensors, optimizers, steps_per_update
+from agents.learners.learner import Arrays, Learner, LearnerState, LearningCallbacks
+from agents.learners.model import (
+    acting_tensors,
+    build_model,
+    loose_tensors,
+    optimizers,
+    steps_per_update,
+)
 from agents.learners.replay_rows import ReplayRows
 from agents.learners.signals import RolloutSample, is_due, sample_rollout, take_signals
 from agents.learners.training_state import (
     capture_state,
+    moment_arrays,
     recompute_rewards,
     restore_experience,
     restore_moments,
@@ -42,6 +49,7 @@ from schedules.callback import StaircaseCallback
 AGENT = "agent.zip"
 NORMALIZER = "vecnormalize.pkl"
 _LOG_INTERVAL_EPISODES = 10
+_POLICY = "policy."
 
 
 def build_learner(config: RunConfig, venv: VecEnv) -> Learner:
@@ -171,6 +179,28 @@ class SB3Learner:
         own = loose_tensors(self.model)
         for name, value in (variables or {}).items():
             own[name].data.copy_(value.data)
+
+    def policy(self) -> Arrays:  # noqa: D102
+        tensors = acting_tensors(self.model)
+        return {
+            **{f"{_POLICY}{name}": tensor.cpu().numpy() for name, tensor in tensors.items()},
+            **moment_arrays(self.model),
+        }
+
+    def load_policy(self, arrays: Arrays) -> None:  # noqa: D102
+        own = self.policy()
+        if arrays.keys() != own.keys():
+            odd = min(arrays.keys() ^ own.keys())
+            raise ValueError(f"array {odd} is {'unknown' if odd in arrays else 'missing'}")
+        for name, array in arrays.items():
+            if (array.shape, array.dtype) != (own[name].shape, own[name].dtype):
+                raise ValueError(
+                    f"array {name} must have shape {own[name].shape} and type {own[name].dtype}, "
+                    f"got {array.shape} and {array.dtype}"
+                )
+        for name, tensor in acting_tensors(self.model).items():
+            tensor.copy_(torch.as_tensor(arrays[f"{_POLICY}{name}"]))
+        restore_moments(self.model, arrays)
 
     def predict(  # noqa: D102
         self,

@@ -75,10 +75,7 @@ def capture_state(model: BaseAlgorithm) -> tuple[dict[str, Any], Arrays]:
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         arrays["normalizer.returns"] = normalizer.returns
-        for name, statistic in moments(model).items():
-            arrays[f"{name}.mean"] = np.asarray(statistic.mean)
-            arrays[f"{name}.var"] = np.asarray(statistic.var)
-            arrays[f"{name}.count"] = np.asarray(statistic.count)
+        arrays.update(moment_arrays(model))
     return state, arrays
 
 
@@ -244,12 +241,25 @@ def restore_moments(model: BaseAlgorithm, arrays: Arrays) -> None:
 
     Args:
         model: A model built from the run's config, with any number of environments.
-        arrays: Arrays of `capture_state`.
+        arrays: Arrays of `capture_state` or `moment_arrays`.
     """
     for name, statistic in moments(model).items():
         statistic.mean = arrays[f"{name}.mean"]
         statistic.var = arrays[f"{name}.var"]
         statistic.count = arrays[f"{name}.count"].item()
+
+
+def moment_arrays(model: BaseAlgorithm) -> Arrays:
+    """Returns the running means and variances of `VecNormalize` as arrays.
+
+    Args:
+        model: A model.
+    """
+    return {
+        f"{name}.{part}": np.asarray(getattr(statistic, part))
+        for name, statistic in moments(model).items()
+        for part in ("mean", "var", "count")
+    }
 
 
 def moments(model: BaseAlgorithm) -> dict[str, RunningMeanStd]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.algorithms import ALGORITHMS
-from agents.config import ConfigError
+from agents.config import ConfigError, RunConfig
 from agents.learners.environments import training_envs
+from agents.learners.learner import Arrays
 from agents.learners.sb3_learner import build_learner
 from agents.learners.training_state import kept_generators
 from agents.runs.directory import RunDirectory, RunError, snapshot_steps
@@ -26,17 +27,21 @@ class Agent:
     from torch's generator, as everywhere in SB3.
 
     Args:
-        run: The run whose agents are to act. Until `load`, it acts at random.
+        config: The run whose agents are to act. Until one is loaded, it acts at random.
+
+    Attributes:
+        config: The run.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
-        config = run.config
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        algorithm, given = ALGORITHMS[config.algo], config.hyperparameters
         # The algorithms check their buffers against `n_envs`, which is 1 here: an on-policy one
         # gets the rollout it was trained with, an off-policy one nothing to remember.
         buffer = (
             {"buffer_size": 1}
-            if ALGORITHMS[config.algo].off_policy
-            else {"n_steps": run.steps_per_update}
+            if algorithm.off_policy
+            else {"n_steps": algorithm.value("n_steps", given) * config.n_envs}
         )
         config = dataclasses.replace(
             config,
@@ -58,6 +63,21 @@ class Agent:
             RunError: If a file of it was altered.
         """
         load_acting(snapshot, self._learner)
+
+    def policy(self) -> Arrays:
+        """Returns all that actions depend on: networks and observation statistics."""
+        return self._learner.policy()
+
+    def load_policy(self, arrays: Arrays) -> None:
+        """Loads what `policy` gave.
+
+        Args:
+            arrays: Of an agent with the same config.
+
+        Raises:
+            ValueError: If they are those of another.
+        """
+        self._learner.load_policy(arrays)
 
     def predict(
         self,
@@ -110,6 +130,6 @@ def load_agent(run: RunDirectory, phase: int | None = None) -> Agent:
             raise RunError(
                 f"{run.path} has no snapshot at the end of phase {phase} (step {step}) yet"
             )
-    agent = Agent(run)
+    agent = Agent(run.config)
     agent.load(read_snapshot(run, step))
     return agent

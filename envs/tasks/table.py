@@ -28,5 +28,5 @@ def add_table(simulation: Simulation, *, length: float = 1.1, centre: float = -0
         centre: Of the table in x, in metres.
     """
     ground = (0.0, 0.0, -0.41)
-    simulation.add_box((3.0, 3.0, 0.01), ground, (0.42, 0.46, 0.52, 1.0), background=True)
+    simulation.add_ground((3.0, 3.0, 0.01), ground, (0.42, 0.46, 0.52, 1.0))
     simulation.add_box((0.5 * length, 0.35, 0.2), (centre, 0.0, -0.2), (0.8, 0.7, 0.58, 1.0))

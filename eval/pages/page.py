@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from imageio_ffmpeg import read_frames
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from agents import RunError
 from agents.runs.files import write_atomically
@@ -66,15 +69,22 @@ class Film:
     Attributes:
         title: Whose it is.
         mp4: The file.
+        jpeg: Its first picture, to be seen until it plays; empty if it has none.
     """
 
     title: str
     mp4: bytes
+    jpeg: bytes
 
     @property
     def url(self) -> str:
         """The film inside a URL."""
         return "data:video/mp4;base64," + base64.b64encode(self.mp4).decode()
+
+    @property
+    def poster(self) -> str:
+        """The picture inside a URL; empty if there is none."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode() if self.jpeg else ""
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,26 @@ def films(paths: Sequence[tuple[str, Path]]) -> tuple[Film, ...]:
     Args:
         paths: Titles and paths.
     """
-    return tuple(Film(title, path.read_bytes()) for title, path in paths if path.is_file())
+    return tuple(
+        Film(title, path.read_bytes(), _first_picture(path))
+        for title, path in paths
+        if path.is_file()
+    )
+
+
+def _first_picture(path: Path) -> bytes:
+    """The first frame of a film as JPEG; empty if the file is no film."""
+    frames = read_frames(str(path), output_params=["-frames:v", "1"])
+    try:
+        size = next(frames)["size"]
+        picture = Image.frombytes("RGB", size, next(frames))
+    except (OSError, RuntimeError, StopIteration):
+        return b""
+    finally:
+        frames.close()
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=80)
+    return file.getvalue()
 
 
 @cache

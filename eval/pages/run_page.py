@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from agents import RunDirectory, RunError
+from agents.presets import is_preset
 from agents.runs.directory import is_complete, snapshot_steps
 from agents.runs.divergence import read_divergence
 from agents.runs.manifest import read_snapshot, sha256
@@ -212,10 +213,13 @@ def _verdict(
         f"cover other seeds: this is seed {comparison.seed} alone, and another may answer "
         f"differently. One seed cannot give a verdict; that takes {seeds} or more:",
     )
-    command = (
-        f"python train.py --env {shlex.quote(run.config.env)} "
-        f"--algo {shlex.quote(run.config.algo)} --seeds 0-{seeds - 1} --held-branches"
-    )
+    config = run.config
+    if is_preset(config):
+        how = f"--env {shlex.quote(config.env)} --algo {shlex.quote(config.algo)}"
+    else:
+        how = "--config config.yaml"
+        certainty = (f"{certainty[0][:-1]} (config.yaml is the config at the end of this page):",)
+    command = f"python train.py {how} --seeds 0-{seeds - 1} --held-branches"
     return sentence, certainty, command
 
 
@@ -390,14 +394,13 @@ def _effects(comparison: Comparison, floors: dict[int, float]) -> Section:
         ),
         notes=("Both went on from the same snapshot to the same step and play the same episodes.",),
     )
+    numbers = "; ".join(f"{row.label} {_signed(row.effect)}" for row in rows)
     bands = " The band is what placebo forks show: luck alone." if floors else ""
     chart = Chart(
         name="effects",
         title="Decay effects",
         description="Points are effects with 95 % intervals for other episodes; right of the "
-        f"dotted zero line the decay helped.{bands} "
-        + "; ".join(f"{row.label} {_signed(row.effect)}" for row in rows)
-        + ".",
+        f"dotted zero line the decay helped.{bands} {numbers[:1].upper()}{numbers[1:]}.",
         figure=forest_chart(rows, "return"),
     )
     return Section("Decay effects", charts=(chart,), tables=(table,))

@@ -6,6 +6,8 @@ import pytest
 
 import envs
 from envs.picture import Segment
+from envs.simulation import Simulation
+from envs.tasks.table import add_table
 from tests.envs.env_cases import with_able_robots
 
 # Looks straight down from 1.2 m above the table; the top of the picture is towards +y.
@@ -108,3 +110,28 @@ def test_a_marker_is_in_the_frame_but_not_in_depth_and_segmentation():
     assert not np.array_equal(frame, moved_frame)
     assert np.array_equal(depth, same_depth)
     env.close()
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        envs.Camera(),
+        envs.Camera(pitch=-5.0, distance=1.2),
+        envs.Camera(yaw=200.0, pitch=-60.0, distance=4.0),
+        envs.Camera(pitch=0.0),
+        envs.Camera((0.0, 0.0, 0.0), distance=2.0, pitch=-90.0),
+    ],
+    ids=lambda camera: f"{camera.pitch}",
+)
+def test_the_ground_is_as_pybullet_would_draw_it(camera):
+    scene = Simulation(visuals=True, sketch=True)
+    add_table(scene)
+    picture = scene.picture(camera, 240, 160, shadow=False)
+    # The copy for pixel observations has the ground as a body.
+    drawn = scene._sketch.picture(camera, 240, 160, shadow=False)
+    same = (picture.colours == drawn.colours).all(-1)
+    # Where it ends, a pixel may be of the one or the other.
+    assert np.mean(same) > 0.998
+    assert picture.depth[same] == pytest.approx(drawn.depth[same], rel=1e-5)
+    assert (picture.segmentation == Segment.BACKGROUND).sum() > 0.3 * same.size
+    scene.close()

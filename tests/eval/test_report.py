@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from agents import RunDirectory
@@ -12,6 +13,7 @@ from eval import compare_phases, write_report
 from eval.__main__ import main
 from eval.comparison import stored_phases
 from eval.pages.run_page import run_page
+from eval.video import encode
 from tests.eval.browser import check_page, visited
 from tests.eval.conftest import copied
 
@@ -24,7 +26,8 @@ def compared(trained_sac, tmp_path_factory):
     run = copied(trained_sac, tmp_path_factory.mktemp("compared") / NASTY)
     compare_phases(run, 5)
     run.videos_path.mkdir()
-    (run.videos_path / "phase-0.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    shades = [np.full((80, 120, 3), shade, np.uint8) for shade in range(0, 250, 2)]
+    (run.videos_path / "phase-0.mp4").write_bytes(encode(shades, (120, 80), 25))
     diagnosis = {
         "verdict": {"sentence": "Phase 0 is still improving."},
         "findings": [
@@ -69,6 +72,8 @@ def test_the_report_says_what_the_comparison_says(compared):
     assert f"{effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]" in page.verdict
     assert "into phase 1" in page.verdict
     assert "seed 0 alone" in page.certainty[0]
+    assert page.command == "python train.py --config config.yaml --seeds 0-5 --held-branches"
+    assert "config.yaml is the config at the end" in page.certainty[0]
     titles = [section.title for section in page.sections]
     assert titles == [
         *("Learning curve", "Phases", "Decay effects"),
@@ -151,12 +156,39 @@ def test_the_command_prints_the_path(sac, capsys):
 def test_a_browser_draws_every_chart_without_a_complaint(compared, width, scheme):
     path = compared.path / "report.html"
     with visited(path, width, scheme) as visit:
-        # The film of this test is none, of which the browser need not say anything.
         check_page(visit, path)
         assert visit.page.title().startswith(NASTY)
         assert visit.page.evaluate("getComputedStyle(document.body).color") == (
             "rgb(232, 234, 237)" if scheme == "dark" else "rgb(27, 31, 36)"
         )
+
+
+def test_the_film_in_a_page_plays(compared):
+    with visited(compared.path / "report.html") as visit:
+        film = visit.page.locator("video")
+        assert film.get_attribute("poster").startswith("data:image/jpeg;base64,")
+        film.evaluate(
+            """film => new Promise((done, failed) => {
+                film.addEventListener("error", failed);
+                film.addEventListener("timeupdate", () => film.currentTime > 0.3 && done());
+                film.play().catch(failed);
+            })"""
+        )
+        assert film.evaluate("film => film.error") is None
+        assert film.evaluate("film => [film.videoWidth, film.videoHeight, film.duration]") == [
+            *(120, 80),
+            pytest.approx(5.0),
+        ]
+        # What is shown is what was filmed: it grows brighter.
+        shown = film.evaluate(
+            """film => {
+                const canvas = document.createElement("canvas");
+                canvas.getContext("2d").drawImage(film, 0, 0, 1, 1);
+                return canvas.getContext("2d").getImageData(0, 0, 1, 1).data[0];
+            }"""
+        )
+        assert 5 < shown < 250
+        assert visit.complaints == []
 
 
 def test_the_keyboard_reaches_a_phase_and_zooms_to_it(compared):

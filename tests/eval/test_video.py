@@ -2,13 +2,18 @@
 
 import csv
 import shutil
+from itertools import islice
+from multiprocessing.connection import wait
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from agents import ConfigError, RunDirectory, RunError
-from eval import compare_phases, record_video, video
+from agents.config import FIRST_EVALUATION_SEED
+from eval import compare_phases, record_video, rollouts, video
+from eval.drawing import Painters
+from eval.rollouts import Rollouts
 from eval.video import FRAMES_AFTER, FRAMES_BEFORE
 
 pytestmark = pytest.mark.slow
@@ -87,6 +92,40 @@ def test_the_same_agent_gives_the_same_video(ppo, small_video, capfd):
     first = record_video(ppo, 1).read_bytes()
     assert record_video(ppo, 1, overwrite=True).read_bytes() == first
     assert capfd.readouterr() == ("", "")
+
+
+def test_pictures_are_the_same_whoever_draws_them(ppo, monkeypatch):
+    monkeypatch.setattr(rollouts, "ENOUGH_FOR_ONE", 1)
+    size = {"render_mode": "rgb_array", "render_width": 60, "render_height": 40}
+
+    def pictures(player, episode):
+        steps = islice(player.steps(FIRST_EVALUATION_SEED + episode), 9)
+        return [drawn() for drawn in [player.picture() for _ in steps]]
+
+    with Rollouts(ppo, **size) as alone, Rollouts(ppo, drawing=2, **size) as shared:
+        assert np.array_equal(pictures(shared, 0), pictures(alone, 0))
+        assert shared._painters is None
+        shared._painters_at_hand()
+        painters = shared._started
+        while not painters.ready():
+            wait(painters._waiting)
+        expected = pictures(alone, 1)
+        assert np.array_equal(pictures(shared, 1), expected)
+        assert shared._painters is painters
+        assert not np.array_equal(expected[0], expected[8])
+        for process in painters._processes:
+            process.kill()
+            process.wait()
+        with pytest.raises(RunError, match="a process that draws pictures has ended"):
+            pictures(shared, 2)
+
+
+def test_a_task_that_other_processes_do_not_know_is_drawn_in_this_one():
+    painters = Painters("unheard-of", {"render_mode": "rgb_array"}, 1)
+    wait(painters._waiting)
+    assert not painters.ready()
+    assert not painters.ready()
+    painters.close()
 
 
 def test_a_phase_that_does_not_exist_is_refused(sac):

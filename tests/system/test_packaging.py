@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from agents import ALGORITHMS
+from agents import ALGORITHMS, pretrained_names
 from tests.system.commands import ROOT
 
 PARTS = (
@@ -25,6 +26,13 @@ PARTS = (
     "README.md",
     "LICENSE",
 )
+
+
+AGENTS = {
+    f"agents/pretrained/{name}/{file}"
+    for name in pretrained_names()
+    for file in ("agent.json", "policy.npz")
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +60,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"agents", "envs", "eval", "schedules", "train.py"}
     assert {f"agents/presets/{algo}.yaml" for algo in ALGORITHMS} <= set(names)
+    assert AGENTS
+    assert set(names) >= AGENTS
     pages = {"page.css", "page.html.jinja", "page.js", "plotly-basic.min.js"}
     assert {f"eval/pages/{name}" for name in pages} <= set(names)
     assert {f"{package}/py.typed" for package in tops - {"train.py"}} <= set(names)
@@ -94,12 +104,23 @@ def test_with_a_repository_links_and_pictures_lead_into_it(source: Path, tmp_pat
     assert [link for link in found if not link.startswith("https://")] == []
 
 
-def test_an_installed_package_finds_its_presets(wheel: Path, tmp_path: Path) -> None:
+def test_a_source_distribution_holds_the_agents_too(source: Path, tmp_path: Path) -> None:
+    script = f"from setuptools.build_meta import build_sdist; build_sdist({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", script], cwd=source, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= AGENTS
+
+
+def test_an_installed_package_finds_its_presets_and_agents(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     script = (
         "import agents, pathlib, train; "
         f"assert pathlib.Path({str(tmp_path)!r}) in pathlib.Path(agents.__file__).parents; "
+        "from agents.pretrained.catalogue import find_pretrained; "
+        "[find_pretrained(name).read('policy.npz') for name in agents.pretrained_names()]; "
         "print(agents.load_preset('sac', 'reach')['algo'])"
     )
     done = subprocess.run(

@@ -1,0 +1,1 @@
+"""Agents that come with the lab, trained and ready to play: small files that nobody unpickles."""
