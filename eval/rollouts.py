@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,12 +44,18 @@ class Rollouts:
 
     Args:
         run: The run whose agents play; its task, reward, control and observation are used.
+        wrapped: Wraps the environment, such as to record what happens.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 
-    def __init__(self, run: RunDirectory, **render: Any) -> None:  # noqa: ANN401 - see make_env
+    def __init__(
+        self,
+        run: RunDirectory,
+        wrapped: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] = lambda env: env,
+        **render: Any,  # noqa: ANN401 - see make_env
+    ) -> None:
         self._agent = Agent(run)
-        self._env = make_env(run.config, **render)
+        self._env = wrapped(make_env(run.config, **render))
 
     def __enter__(self) -> Rollouts:
         """Returns itself; the end of the block closes the simulation."""
