@@ -15,9 +15,6 @@ from rich.console import Console
 import eval as evaluation
 from agents import ConfigError, RunDirectory, RunError, find_run
 from agents.cli.command_line import called_as, parse_arguments, user_errors
-from agents.cli.flags import TrainArguments
-from agents.cli.resolve import resolve_config
-from agents.extras import require_extra
 from agents.studies.manifest import is_study_folder
 from eval.study import RATE_AXIS, StudyRuns, open_study
 
@@ -436,6 +433,10 @@ class Tune:
         """Searches, and prints the best trials."""
         if self.trials < 1:
             raise ConfigError(f"--trials must be at least 1, got {self.trials}")
+        from agents.cli.flags import TrainArguments
+        from agents.cli.resolve import resolve_config
+        from agents.extras import require_extra
+
         config = resolve_config(
             TrainArguments(
                 env=self.env,

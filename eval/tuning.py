@@ -224,8 +224,8 @@ class Search:
             initial_learning_rate=self._base.schedule(0) * 2.0**doublings,
             decay_steps=every * self._part,
             decay_rate=decay_rate,
-            # The update at the last step of a part, after which a snapshot is kept, is before it.
-            constant_steps=constant * self._part + 1,
+            # The decay comes with the update after the part, because a snapshot is kept between.
+            constant_steps=constant * self._part + self._interval,
         )
 
     def _begin(self, schedule: StaircaseSchedule) -> RunDirectory:

@@ -79,7 +79,13 @@ def test_a_dataset_says_where_it_is_from_and_brings_its_environment(ppo) -> None
 
 @pytest.mark.slow
 def test_pictures_are_kept_without_loss(tmp_path) -> None:
-    config = dataclasses.replace(PPO, observation="pixels", n_envs=1, total_timesteps=64)
+    config = dataclasses.replace(
+        PPO,
+        observation="pixels",
+        n_envs=1,
+        total_timesteps=32,
+        hyperparameters={**PPO.hyperparameters, "batch_size": 32, "n_epochs": 1},
+    )
     run = trained(config, tmp_path / "pixels")
     name, _ = record_dataset(run, episodes=2)
     assert_equal_to_rollouts(minari.load_dataset(name), run, load_agent(run))

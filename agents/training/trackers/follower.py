@@ -179,7 +179,9 @@ def follow(run: TrackedRun, sink: Sink, note: Path, training: int) -> None:
         note: File for the identity of the tracker's run and the last step sent.
         training: File descriptor that is closed when the training ends.
     """
-    noted = json.loads(note.read_bytes()) if note.exists() else {"id": None, "step": -1}
+    noted: dict[str, Any] = {"id": None, "step": -1}
+    if note.exists():
+        noted = json.loads(note.read_bytes())
     identity = sink.open(run, noted["id"])
     sent = noted["step"] if identity == noted["id"] else -1
     table = GrowingTable(run.path / "metrics.csv")
