@@ -27,8 +27,7 @@ from tests.agents.test_branches import final
 from tests.agents.test_observers import read_without_times
 
 QUIET = Console(quiet=True)
-LONG = 10_000.0
-"""Patience that lets a test wait until the tracker's process has ended."""
+pytestmark = pytest.mark.slow
 
 
 class Stop(Exception):
@@ -39,6 +38,12 @@ class Stopper(Observer):
     def on_snapshot(self, snapshot):
         if snapshot.step >= 200:
             raise Stop
+
+
+def wait_for_trackers(patch: pytest.MonkeyPatch) -> None:
+    """Lets trainings wait until the processes of their trackers have ended."""
+    for name in ("PATIENCE", "MOST_PATIENCE_S"):
+        patch.setattr(tracker, name, 10_000.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("MLFLOW_TRACKING_URI", (folder / "mlruns").as_uri())
         patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-        patch.setattr(tracker, "PATIENCE", LONG)
+        wait_for_trackers(patch)
         run = create_run(small_config("sac", observers=["wandb", "mlflow"]), folder / "run")
         with pytest.raises(Stop):
             train_run(run, QUIET, [Stopper()])
@@ -127,7 +132,7 @@ def test_one_that_fails_costs_a_line(alone, tmp_path, caplog, monkeypatch) -> No
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setattr(tracker, "PATIENCE", LONG)
+    wait_for_trackers(monkeypatch)
     run = create_run(small_config("sac", observers=["wandb"]), tmp_path / "run")
     with caplog.at_level(logging.WARNING):
         train_run(run, QUIET)

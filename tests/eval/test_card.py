@@ -22,6 +22,7 @@ from eval.card import write_card
 from eval.stored_episodes import read_episodes
 from tests.eval.conftest import copied
 
+pytestmark = pytest.mark.slow
 EPISODES = 3
 
 

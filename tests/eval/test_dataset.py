@@ -14,6 +14,7 @@ from eval.dataset import record_dataset
 from tests.eval.conftest import PPO, trained
 
 minari = pytest.importorskip("minari", reason="needs Python 3.11")
+pytestmark = pytest.mark.slow
 SEEDS = (2**31, 2**31 + 1)
 
 
@@ -77,7 +78,6 @@ def test_a_dataset_says_where_it_is_from_and_brings_its_environment(ppo) -> None
     own.close()
 
 
-@pytest.mark.slow
 def test_pictures_are_kept_without_loss(tmp_path) -> None:
     config = dataclasses.replace(
         PPO,

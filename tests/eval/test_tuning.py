@@ -25,6 +25,7 @@ from eval.tuning import PARTS, Search
 from schedules import StaircaseSchedule
 from tests.system.commands import config_file
 
+pytestmark = pytest.mark.slow
 QUIET = Console(quiet=True)
 PART = 16
 BASE = RunConfig(

@@ -14,7 +14,9 @@ from agents.runs.manifest import Snapshot
 from agents.training.observers import Observer
 
 PATIENCE = 0.01
-"""How long the end of a training waits for its trackers, as a share of the time it took."""
+"""How long the end of a training waits for a tracker, as a share of the time it took."""
+MOST_PATIENCE_S = 60.0
+"""How long it waits at most."""
 
 # The path is handed over, so that a folder `agents` in the current one is not taken for this one.
 _START = (
@@ -81,8 +83,9 @@ class Tracker(Observer):
         """
         assert self._follower.stdin is not None
         self._follower.stdin.close()
+        elapsed_s = time.monotonic() - self._started
         with suppress(subprocess.TimeoutExpired):
-            self._follower.wait(PATIENCE * (time.monotonic() - self._started))
+            self._follower.wait(min(PATIENCE * elapsed_s, MOST_PATIENCE_S))
         self._check()
 
     def _check(self) -> None:
