@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ def upload_command(run: RunDirectory, folder: Path) -> str:
         run: The run.
         folder: The folder.
     """
-    return f"hf upload USER/{run.config.algo}-{run.config.env} {folder} ."
+    return f"hf upload USER/{run.config.algo}-{run.config.env} {shlex.quote(str(folder))} ."
 
 
 def _played(run: RunDirectory, snapshot: Snapshot) -> list[StoredEpisode]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
+import shlex
 import shutil
 import statistics
 from collections import Counter
@@ -156,13 +157,17 @@ class Search:
             raise RunError(f"cannot write {self._folder}: {error.strerror}") from error
         if not (self._folder / _STORE).exists() and any(self._folder.iterdir()):
             raise RunError(f"{self._folder} is not empty, and has no search")
-        study = optuna.create_study(
-            storage=f"sqlite:///{self._folder / _STORE}",
-            study_name="staircase",
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner(n_min_trials=_FEWEST_COMPARED),
-            load_if_exists=True,
-        )
+        try:
+            study = optuna.create_study(
+                storage=f"sqlite:///{self._folder / _STORE}",
+                study_name="staircase",
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_min_trials=_FEWEST_COMPARED),
+                load_if_exists=True,
+            )
+        except Exception as error:  # SQLAlchemy's, Alembic's or Optuna's own
+            reason = str(error).partition("\n")[0]
+            raise RunError(f"{self._folder / _STORE} cannot be used: {reason}") from error
         if study.user_attrs.setdefault("config", config) != config:
             raise ConfigError(f"{self._folder} has a search for another config; --output names one")
         study.set_user_attr("config", config)
@@ -251,7 +256,7 @@ class Search:
         """Finds the latest snapshot of any trial up to which it is also this one."""
         plan = RunDirectory.plan(self._folder, config, self._interval, self._first_update)
         found: list[tuple[int, RunDirectory]] = []
-        for file in sorted(self._folder.glob("*/run.json")):
+        for file in sorted(self._folder.glob("[!.]*/run.json")):
             run = RunDirectory.open(file.parent)
             for step in snapshot_steps(run):
                 past = rates_until(run.effective_phases, step)
@@ -349,14 +354,15 @@ def trials_table(trials: Sequence[Trial], most: int = 10) -> RenderableType:
         "'constant' is the steps before the first decay, 'then' what follows. [..] is a 95 % "
         "interval for other episodes; it says nothing of other seeds.",
     ]
-    best, seed = trials[0], trials[0].run.config.seed + 1
+    best = trials[0]
+    config, seed = best.run.path / "run.json", best.run.config.seed + 1
     if best.state == "complete":
         parts += [
             Text(
                 f"The best run is {best.run.path}. It was chosen on its seed and these episodes, "
             ),
             Text("so train it with another seed to see what the staircase is worth:"),
-            Text(f"python train.py --config {best.run.path / 'run.json'} --seed {seed}"),
+            Text(f"python train.py --config {shlex.quote(str(config))} --seed {seed}"),
         ]
     return Group(*parts)
 

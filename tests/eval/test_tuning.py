@@ -152,6 +152,13 @@ def test_a_folder_is_for_one_search_and_one_process(tmp_path) -> None:
         Search(BASE, tmp_path / "other", 2)
 
 
+def test_a_damaged_storage_costs_one_line(tmp_path) -> None:
+    (tmp_path / "trials.db").write_bytes(b"no database" * 100)
+    with pytest.raises(RunError, match=r"^\S*/trials\.db cannot be used: [^\n]+$"):
+        Search(BASE, tmp_path, 2)
+    assert (tmp_path / "trials.db").read_bytes() == b"no database" * 100
+
+
 def test_what_is_too_short_to_search_in_is_refused(tmp_path) -> None:
     short = dataclasses.replace(BASE, total_timesteps=100)
     with pytest.raises(ConfigError, match="total_timesteps 100 are too few to search in"):

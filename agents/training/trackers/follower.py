@@ -53,8 +53,11 @@ class TrackedRun:
 
     @property
     def name(self) -> str:
-        """Task and folder of the run."""
-        return f"{self.config['env']}/{self.path.name}"
+        """Task and folder of the run; a branch has its run's name before its own."""
+        folders = [self.path.name]
+        if self.path.parent.name == "branches":
+            folders.insert(0, self.path.parents[1].name)
+        return "/".join([self.config["env"], *folders])
 
     def outcome(self) -> str:
         """How its training ended: `"complete"`, `"diverged"` or `"interrupted"`."""
