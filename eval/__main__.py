@@ -450,7 +450,7 @@ class Tune:
         require_extra("tune", "optuna", "tune")
         evaluation.evaluation_seeds(self.episodes)
         from agents.training.interruption import TrainingInterrupted
-        from eval.tuning import Search, trials_table
+        from eval.tuning import Search, trials_table, winner_lines
 
         search = Search(config, folder, self.episodes)
         try:
@@ -458,7 +458,10 @@ class Tune:
         except (TrainingInterrupted, KeyboardInterrupt) as stop:
             print("stopped; the same command goes on", file=sys.stderr)  # noqa: T201
             raise SystemExit(130) from stop
-        console.print(trials_table(search.trials()), soft_wrap=True)
+        trials = search.trials()
+        console.print(trials_table(trials))
+        for line in winner_lines(trials):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.text import Text
 
 from agents import ConfigError, RunConfig, RunDirectory, RunError
 from agents.extras import require_extra
@@ -334,7 +333,7 @@ def _name(schedule: StaircaseSchedule) -> str:
 
 
 def trials_table(trials: Sequence[Trial], most: int = 10) -> RenderableType:
-    """Lays trials out as a table, and says how to train the best one.
+    """Lays trials out as a table.
 
     Args:
         trials: At least one, the best first.
@@ -348,23 +347,32 @@ def trials_table(trials: Sequence[Trial], most: int = 10) -> RenderableType:
         table.add_row(*_cells(trial))
     counts = Counter(trial.state for trial in trials)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
-    parts: list[RenderableType] = [
+    return Group(
         f"The best of {len(trials)} trials: {states}",
         table,
         "'constant' is the steps before the first decay, 'then' what follows. [..] is a 95 % "
         "interval for other episodes; it says nothing of other seeds.",
-    ]
+    )
+
+
+def winner_lines(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Says where the best trial is and how to train its staircase again.
+
+    Args:
+        trials: At least one, the best first.
+
+    Returns:
+        Lines, the last of which is the command; none if no trial is complete.
+    """
     best = trials[0]
+    if best.state != "complete":
+        return ()
     config, seed = best.run.path / "run.json", best.run.config.seed + 1
-    if best.state == "complete":
-        parts += [
-            Text(
-                f"The best run is {best.run.path}. It was chosen on its seed and these episodes, "
-            ),
-            Text("so train it with another seed to see what the staircase is worth:"),
-            Text(f"python train.py --config {shlex.quote(str(config))} --seed {seed}"),
-        ]
-    return Group(*parts)
+    return (
+        f"The best run is {best.run.path}. It was chosen on one seed and these episodes, so train "
+        "it with another seed to see what it is worth:",
+        f"python train.py --config {shlex.quote(str(config))} --seed {seed}",
+    )
 
 
 def _cells(trial: Trial) -> tuple[str, ...]:
