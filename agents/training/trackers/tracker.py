@@ -13,7 +13,7 @@ from agents.runs.directory import RunDirectory
 from agents.runs.manifest import Snapshot
 from agents.training.observers import Observer
 
-PATIENCE = 0.01
+PATIENCE = 0.005
 """How long the end of a training waits for a tracker, as a share of the time it took."""
 MOST_PATIENCE_S = 60.0
 """How long it waits at most."""
