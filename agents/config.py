@@ -28,6 +28,11 @@ from schedules.registry import SCHEDULES
 VEC_ENVS = ("dummy", "subproc")
 DEVICES = ("cpu", "cuda")
 LEARNERS = ("auto", "sb3")
+TRACKERS = {
+    "mlflow": "agents.training.trackers.mlflow_tracking:MLflow",
+    "wandb": "agents.training.trackers.weights_and_biases:WeightsAndBiases",
+}
+"""Observers that have a short name."""
 FIRST_EVALUATION_SEED = 2**31
 """Environments train with seeds below it, so that no agent trains on an evaluation episode."""
 
@@ -68,8 +73,8 @@ class RunConfig:
             without it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
         normalize: Keyword arguments of SB3's `VecNormalize`; `None` trains without it.
-        observers: Classes that watch the training, each as `module:Class`; they do not affect the
-            outcome.
+        observers: What watches the training: keys of `TRACKERS`, and classes as `module:Class`.
+            They do not affect the outcome.
         learner: Which code computes the updates: `"auto"` uses this project's where it gives SB3's
             bits, `"sb3"` uses SB3's. It does not change the run, so comparisons of configs ignore
             it.
@@ -142,11 +147,7 @@ class RunConfig:
         for name in ("her", "action_noise", "normalize"):
             if not isinstance(value := getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a mapping, got {shown(value)}")
-        named = self.observers if isinstance(self.observers, list) else [None]
-        if not all(isinstance(one, str) and re.fullmatch(r"[\w.]+:\w+", one) for one in named):
-            raise ConfigError(
-                f"observers must be a list of module:Class, got {shown(self.observers)}"
-            )
+        self._check_observers()
         self._check_ranges("env_kwargs", self.env_kwargs)
         self._check_ranges("training_env_kwargs", {**self.env_kwargs, **self.training_env_kwargs})
         self._check_training()
@@ -171,6 +172,14 @@ class RunConfig:
             raise ConfigError(f"{name} must be an integer, got {shown(value)}")
         if not minimum <= value <= maximum:
             raise ConfigError(f"{name} must be from {minimum} to {maximum}, got {shown(value)}")
+
+    def _check_observers(self) -> None:
+        named = self.observers
+        if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+            raise ConfigError(f"observers must be a list of names, got {shown(named)}")
+        for one in named:
+            if one not in TRACKERS and not re.fullmatch(r"[\w.]+:\w+", one):
+                raise ConfigError(unknown_choice("observer", one, (*TRACKERS, "module:Class")))
 
     def _check_training(self) -> None:
         off_policy = ALGORITHMS[self.algo].off_policy

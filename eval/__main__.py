@@ -412,11 +412,148 @@ class List:
 
 
 @dataclass(frozen=True)
+class Card:
+    """Write an agent's folder for the Hugging Face Hub, with a model card.
+
+    The run's card/ gets README.md, whose metadata has the evaluation results that are stored (none
+    if the run was not compared), and what it takes to load the agent, to evaluate it and to train
+    it again. Nothing is sent: the command that uploads the folder is printed.
+    """
+
+    run: _Run
+    """Path of a run, or latest for the newest below runs/."""
+    phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
+    """The phase whose final agent is meant; 0 is the constant-rate phase."""
+    overwrite: bool = False
+    """Replace the folder if it exists."""
+
+    def __call__(self, console: Console) -> None:
+        """Writes the folder, and says how to upload it."""
+        from eval.card import upload_command, write_card
+
+        run = find_run(self.run)
+        folder = write_card(run, self.phase, overwrite=self.overwrite)
+        _print_files(console, (folder,), ())
+        line = f"to upload it: {upload_command(run, folder)}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Record rollouts of a phase's agent as a Minari dataset, to learn from offline.
+
+    The agent plays evaluation episodes deterministically. The dataset is written where Minari looks
+    for its own: below MINARI_DATASETS_PATH, or ~/.minari/datasets.
+    """
+
+    run: _Run
+    """Path of a run, or latest for the newest below runs/."""
+    phase: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the last)")] = None
+    """The phase whose final agent plays; 0 is the constant-rate phase."""
+    episodes: int = 100
+    """Number of evaluation episodes, from 2 to 10000."""
+    name: Annotated[
+        str | None, tyro.conf.arg(help_behavior_hint="(default: ENV/RUN-phasePHASE-v0)")
+    ] = None
+    """Identifier of the dataset, such as reach/expert-v0; one that exists is refused."""
+
+    def __call__(self, console: Console) -> None:
+        """Plays, and says how to load the dataset."""
+        from eval.dataset import record_dataset
+
+        run = find_run(self.run)
+        with console.status("playing evaluation episodes"):
+            name, path = record_dataset(run, self.phase, self.episodes, self.name)
+        _print_files(console, (path,), ())
+        line = f'to load it: minari.load_dataset("{name}")'
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Search for the initial rate and the staircase of a task.
+
+    Each trial is a run of its own, trained phase by phase. At the ends of phases its agent plays
+    evaluation episodes, and a trial whose return is below the median of the others is pruned there,
+    most after the constant-rate phase. What trials share is trained once. The initial rates are the
+    config's, doubled or halved up to four times; boundaries lie at eighths of the training.
+
+    After Ctrl-C or any kill, the same command goes on; with more --trials, it goes further.
+    """
+
+    env: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(or --config)")] = None
+    """Task to learn."""
+    algo: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: sac)")] = None
+    """Algorithm."""
+    config: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(optional)")] = None
+    """YAML or JSON file with a config, as train.py takes it; flags go before it."""
+    seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: 0)")] = None
+    """Seed of all trials."""
+    total_timesteps: Annotated[
+        int | None, tyro.conf.arg(help_behavior_hint="(default: from the preset)")
+    ] = None
+    """Environment timesteps that a trial trains for."""
+    trials: int = 20
+    """Number of trials, those of earlier calls included."""
+    episodes: int = 50
+    """Number of evaluation episodes that each agent plays, from 2 to 10000."""
+    output: Annotated[
+        Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/ENV/tune-ALGO-seedSEED)")
+    ] = None
+    """Folder of the search."""
+
+    def __call__(self, console: Console) -> None:
+        """Searches, and prints the best trials."""
+        if self.trials < 1:
+            raise ConfigError(f"--trials must be at least 1, got {self.trials}")
+        from agents.cli.flags import TrainArguments
+        from agents.cli.resolve import resolve_config
+        from agents.extras import require_extra
+
+        config = resolve_config(
+            TrainArguments(
+                env=self.env,
+                algo=self.algo,
+                config=self.config,
+                seed=self.seed,
+                total_timesteps=self.total_timesteps,
+            )
+        )
+        folder = self.output or Path("runs", config.env, f"tune-{config.algo}-seed{config.seed}")
+        require_extra("tune", "optuna", "tune")
+        evaluation.evaluation_seeds(self.episodes)
+        from agents.training.interruption import TrainingInterrupted
+        from eval.tuning import Search, trials_table, winner_lines
+
+        search = Search(config, folder, self.episodes)
+        try:
+            search.run(self.trials, console)
+        except (TrainingInterrupted, KeyboardInterrupt) as stop:
+            print("stopped; the same command goes on", file=sys.stderr)  # noqa: T201
+            raise SystemExit(130) from stop
+        trials = search.trials()
+        console.print(trials_table(trials))
+        for line in winner_lines(trials):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
 class Arguments:
-    """Evaluate runs and studies: compare, diagnose, plot, judge rates, film, verify bits."""
+    """Evaluate runs and studies: compare, diagnose, plot, film, tune, share, verify bits."""
 
     command: Annotated[
-        Compare | Diagnose | Enjoy | List | Plot | Rates | Report | Video | Verify,
+        Card
+        | Compare
+        | Dataset
+        | Diagnose
+        | Enjoy
+        | List
+        | Plot
+        | Rates
+        | Report
+        | Tune
+        | Video
+        | Verify,
         tyro.conf.arg(name=""),
         tyro.conf.OmitArgPrefixes,
     ]

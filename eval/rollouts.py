@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,15 +49,23 @@ class Rollouts:
     Args:
         run: The run whose agents play, or an agent; its task, reward, control and observation are
             used.
+        wrapped: Wraps the environment, such as to record what happens.
         drawing: How many other processes draw the pictures, once there are many; none if 0.
         **render: Rendering arguments of the task, such as `render_mode="rgb_array"`.
     """
 
-    def __init__(self, run: RunDirectory | Agent, *, drawing: int = 0, **render: Any) -> None:  # noqa: ANN401 - see make_env
+    def __init__(
+        self,
+        run: RunDirectory | Agent,
+        wrapped: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] = lambda env: env,
+        *,
+        drawing: int = 0,
+        **render: Any,  # noqa: ANN401 - see make_env
+    ) -> None:
         self._config = run.config
         self._agent = run if isinstance(run, Agent) else Agent(run.config)
         self._render = render
-        self._env = make_env(run.config, **render)
+        self._env = wrapped(make_env(run.config, **render))
         self._drawing, self._drawn = drawing, 0
         self._started: Painters | None = None
         self._painters: Painters | None = None

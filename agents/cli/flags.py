@@ -120,6 +120,9 @@ class TrainArguments:
     """Steps between periodic snapshots; each boundary and the end have one anyway."""
     keep_snapshots_every: Annotated[int | None, _optional] = None
     """Steps between snapshots that are kept, to fork from with --at-step."""
+    observers: Annotated[tuple[str, ...] | None, _optional] = None
+    """What watches the training: wandb, mlflow, or your own as module:Class; TensorBoard's files
+    are written anyway."""
     output: Annotated[
         Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/ENV/ALGO-seedSEED-TIME)")
     ] = None

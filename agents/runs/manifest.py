@@ -105,8 +105,7 @@ def check_snapshot(run: RunDirectory, snapshot: Snapshot) -> None:
     Raises:
         DamagedSnapshot: If a file, a replay chunk or a table is missing or altered.
     """
-    for name in snapshot.files:
-        read_file(snapshot, name)
+    check_files(snapshot)
     for name, checksum in replay_chunks(snapshot).items():
         try:
             matches = sha256((run.replay_path / name).read_bytes()) == checksum
@@ -119,6 +118,19 @@ def check_snapshot(run: RunDirectory, snapshot: Snapshot) -> None:
     for name, mark in snapshot.tables.items():
         if not matches_mark(run.path / name, mark):
             raise DamagedSnapshot(f"snapshot {snapshot.path}: {name} has lost rows or was altered")
+
+
+def check_files(snapshot: Snapshot) -> None:
+    """Checks the files of a snapshot's folder, which are all that its agent needs to act.
+
+    Args:
+        snapshot: The snapshot.
+
+    Raises:
+        DamagedSnapshot: If one is missing or altered.
+    """
+    for name in snapshot.files:
+        read_file(snapshot, name)
 
 
 def newest_good_snapshot(run: RunDirectory) -> tuple[Snapshot | None, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from agents.studies.manifest import run_path
 from agents.studies.study import Arm, Study
 from agents.studies.tree import Line, Tree, grow, line_of
 from agents.training.branch_schedules import branch_total, held_schedule
+from agents.training.isolation import check_observers
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def make_plan(study: Study) -> Plan:
         # Arms that differ in their rates alone are built alike.
         key = repr(dataclasses.replace(arm.config, schedule=arms[0].config.schedule))
         if key not in tried:
+            check_observers(arm.config)
             tried[key] = try_config(arm.config)[:2]
         for seed in study.seeds:
             config = dataclasses.replace(arm.config, seed=seed)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from importlib import import_module
 
-from agents.config import ConfigError
+from agents.config import TRACKERS, ConfigError, RunConfig
 from agents.learners.training_state import kept_generators
 from agents.runs.directory import RunDirectory
 from agents.runs.manifest import Snapshot
@@ -66,22 +66,38 @@ def load_observer(name: str) -> Callable[[RunDirectory], Observer]:
     """Imports an observer's class by its name.
 
     Args:
-        name: `module:Class`, as in a config.
+        name: A key of `TRACKERS` or `module:Class`, as in a config.
 
     Returns:
         The class; its only argument is the run.
 
     Raises:
-        ConfigError: If there is no such class, or it is not an `Observer`.
+        ConfigError: If there is no such class, it is not an `Observer`, or what it needs is not
+            installed.
     """
-    module, _, attribute = name.partition(":")
+    module, _, attribute = TRACKERS.get(name, name).partition(":")
     try:
         found = getattr(import_module(module), attribute)
+    except ConfigError:
+        raise
     except Exception as error:  # whatever the module raises when it is imported
         raise ConfigError(f"observer {name}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, Observer):
         raise ConfigError(f"observer {name} must be a class of agents.training.loop.Observer")
     return found
+
+
+def check_observers(config: RunConfig) -> None:
+    """Checks that there are the observers that a config names.
+
+    Args:
+        config: The config of a run that is to be created.
+
+    Raises:
+        ConfigError: If one cannot be loaded.
+    """
+    for name in config.observers:
+        load_observer(name)
 
 
 def named_observers(run: RunDirectory) -> tuple[Observer, ...]:

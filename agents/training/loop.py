@@ -34,7 +34,7 @@ from agents.snapshots.replay_log import ReplayLog
 from agents.snapshots.store import load_experience, load_snapshot, save_snapshot
 from agents.training.disk_use import kept_bytes
 from agents.training.interruption import StopRequest, TrainingInterrupted, catch_stop_requests
-from agents.training.isolation import IsolatedObserver, load_observer, named_observers
+from agents.training.isolation import IsolatedObserver, check_observers, named_observers
 from agents.training.observers import Episode, Observer, Observers, Update
 from agents.training.progress_bar import TrainingProgress
 from agents.training.recorder import Recorder
@@ -65,8 +65,7 @@ def create_run(
         ConfigError: If the config cannot be trained; nothing has been written.
         RunError: If the folder cannot be used.
     """
-    for name in config.observers:
-        load_observer(name)
+    check_observers(config)
     interval, first_update, learner = try_config(config)
     run = RunDirectory.create(
         path,

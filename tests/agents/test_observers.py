@@ -174,7 +174,18 @@ def test_what_is_no_observer_is_refused_before_there_is_a_run(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("given", ["module:Class", ["Class"], [1], {"a": 1}, ["a:b:c"], 3])
-def test_observers_are_a_list_of_names(given: object) -> None:
-    with pytest.raises(ConfigError, match="observers must be a list of module:Class, got"):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("module:Class", "observers must be a list of names, got"),
+        ([1], "observers must be a list of names, got"),
+        ({"a": 1}, "observers must be a list of names, got"),
+        (3, "observers must be a list of names, got"),
+        (["Class"], "unknown observer 'Class': .*valid: mlflow, module:Class, wandb"),
+        (["a:b:c"], "unknown observer 'a:b:c'"),
+        (["wandbb"], "did you mean 'wandb'"),
+    ],
+)
+def test_observers_are_a_list_of_names(given: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         small_config("ppo", observers=given)

@@ -1,0 +1,1 @@
+"""Experiment trackers, which follow the tables of a run from a process of their own."""
