@@ -20,6 +20,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workplace")
     for name in ("docs", "constraints.txt", "pyproject.toml", "Dockerfile", ".ci", "benchmarks"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "agents").mkdir()
+    (folder / "agents" / "pretrained").symlink_to(ROOT / "agents" / "pretrained")
     (study, *_) = blocks("docs/studies.md", "yaml")
     (folder / "study.yaml").write_text(study.text)
     config = RunConfig(

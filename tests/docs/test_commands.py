@@ -135,7 +135,8 @@ def accept_evaluation(words: Sequence[str]) -> None:
     quick = Compare | Diagnose | List | Plot | Report
     if arguments is None or not isinstance(arguments.command, quick):
         return
-    if str(RUN) in words or "list" in words:
+    trains = "--intervene" in words
+    if (str(RUN) in words or "list" in words) and not trains:
         evaluate([*words, *(["--episodes", "2"] if "compare" in words else [])])
 
 

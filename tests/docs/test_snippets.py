@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents import ALGORITHMS, RunConfig, load_preset
+from agents import ALGORITHMS, RunConfig, RunDirectory, load_preset
 from agents.studies.plan import make_plan
 from agents.studies.study import Study
 from eval.checks import CHECKS
+from eval.dataset import record_dataset
 from tests.docs.conftest import RUN
 from tests.docs.pages import PAGES, ROOT, SHORTER, blocks, read, run_snippets
 from tests.docs.test_environment_pages import ENVIRONMENT_PAGES
@@ -61,6 +62,9 @@ def test_python_runs(page: str, workplace: Path, tmp_path: Path, monkeypatch) ->
     film.touch()  # a film that exists is kept: the films' own tests make some
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(here)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    if "minari" in read(page):
+        record_dataset(RunDirectory.open(RUN), episodes=2, name="reach/three-v0")
     assert run_snippets(page)
 
 
