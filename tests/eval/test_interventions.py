@@ -122,7 +122,7 @@ def test_a_second_call_trains_nothing_and_a_killed_one_goes_on_to_the_same(
     end = snapshot_steps(fork)[-1]
     state = read_snapshot(fork, end).state_sha256
     remove_snapshot(fork.snapshots_path / str(end))
-    after = diagnose_by_intervention(probed, SHARE, EPISODES, processes=1)
+    after = diagnose_by_intervention(probed, SHARE, EPISODES, processes=2)
     assert read_snapshot(fork, end).state_sha256 == state
     assert after.interventions is not None
     assert after.interventions.probes == again.interventions.probes
