@@ -474,9 +474,9 @@ class Tune:
     """Search for the initial rate and the staircase of a task.
 
     Each trial is a run of its own, trained phase by phase. At the ends of phases its agent plays
-    evaluation episodes, and a trial whose return is below the median of the others is pruned there,
-    most after the constant-rate phase. What trials share is trained once. The initial rates are the
-    config's, doubled or halved up to four times; boundaries lie at eighths of the training.
+    evaluation episodes, and a trial whose return is below the median of the others is pruned there.
+    What trials share is trained once. The initial rates are the config's, doubled or halved up to
+    four times; boundaries lie at eighths of the training.
 
     After Ctrl-C or any kill, the same command goes on; with more --trials, it goes further.
     """
