@@ -342,7 +342,7 @@ def trials_table(trials: Sequence[Trial], most: int = 10) -> RenderableType:
     Returns:
         What a `rich` console prints, at 80 columns or more.
     """
-    table = simple_table("rate", "constant", "then", "judged at", "return", "success %", "trial")
+    table = simple_table("rate", "constant", "factor", "every", "until", "return", "success %")
     for trial in trials[:most]:
         table.add_row(*_cells(trial))
     counts = Counter(trial.state for trial in trials)
@@ -350,8 +350,9 @@ def trials_table(trials: Sequence[Trial], most: int = 10) -> RenderableType:
     return Group(
         f"The best of {len(trials)} trials: {states}",
         table,
-        "'constant' is the steps before the first decay, 'then' what follows. [..] is a 95 % "
-        "interval for other episodes; it says nothing of other seeds.",
+        "'constant' is the steps before the first decay; then the rate is multiplied by 'factor' "
+        "'every' so many. The agent at 'until' was judged; [..] is a 95 % interval for other "
+        "episodes and says nothing of other seeds.",
     )
 
 
@@ -377,16 +378,15 @@ def winner_lines(trials: Sequence[Trial]) -> tuple[str, ...]:
 
 def _cells(trial: Trial) -> tuple[str, ...]:
     schedule, total = trial.schedule, trial.run.config.total_timesteps
-    rate, constant, then = f"{schedule.initial_learning_rate:.3g}", f"{total}", "-"
+    cells = [f"{schedule.initial_learning_rate:.3g}", f"{total}", "-", "-"]
     if schedule.decay_rate < 1.0:
-        constant = f"{schedule.constant_steps}"
-        then = f"× {schedule.decay_rate:g} every {schedule.decay_steps}"
-    judged = "-" if trial.step is None else f"{trial.step}"
-    if trial.state != "complete":
-        judged = f"{judged}, {trial.state}"
+        cells[1:] = [f"{schedule.constant_steps}", f"{schedule.decay_rate:g}"]
+        cells += [f"{schedule.decay_steps}"]
+    until = "-" if trial.step is None else f"{trial.step}"
+    cells += [until if trial.state == "complete" else f"{until}\n{trial.state}"]
     if not trial.episodes:
-        return rate, constant, then, judged, "-", "-", f"{trial.number}"
+        return (*cells, "-", "-")
     mean = bootstrap_mean([episode.episode_return for episode in trial.episodes])
     success = statistics.fmean(episode.success for episode in trial.episodes)
     interval = f"{mean.value:.2f}\n[{mean.low:.2f}, {mean.high:.2f}]"
-    return rate, constant, then, judged, interval, f"{100 * success:.0f}", f"{trial.number}"
+    return (*cells, interval, f"{100 * success:.0f}")

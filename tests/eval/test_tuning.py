@@ -132,7 +132,14 @@ def test_the_command_prints_the_best_and_how_to_train_it(interrupted, tmp_path, 
     main(list(map(str, words)))
     out = capsys.readouterr().out
     assert "The best of 2 trials: 2 complete" in out
-    assert f"{best.schedule.initial_learning_rate:.3g}" in out
+    row = next(line.split() for line in out.splitlines() if f"{best.mean_return:.2f}" in line)
+    assert row[:5] == [
+        f"{best.schedule.initial_learning_rate:.3g}",
+        f"{best.schedule.constant_steps}",
+        f"{best.schedule.decay_rate:g}",
+        f"{best.schedule.decay_steps}",
+        f"{BASE.total_timesteps}",
+    ]
     line = next(line for line in out.splitlines() if line.startswith("python train.py"))
     config = resolve_config(parse_arguments(TrainArguments, "train.py", shlex.split(line)[2:]))
     assert config == dataclasses.replace(best.run.config, seed=1)
