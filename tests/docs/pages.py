@@ -24,7 +24,7 @@ SHORTER = {
     "docs/evaluation.md": {"episodes=100": "episodes=2"},
     "docs/exact-runs.md": {"40_000": "200", '"224000"': '"300"'},
     "docs/how-to/own-algorithm.md": {'"algo": "slow_td3"': f'"algo": "slow_td3", {SMALL}'},
-    # The name of a dataset that is recorded for it, and a run in the place of the Hub's copy of one.
+    # A run in the place of the Hub's copy of one, and the dataset that is recorded for the page.
     "docs/integrations.md": {
         'snapshot_download("USER/NAME")': '"runs/push/three"',
         "reach/sac-seed0-20260101-120000-phase2-v0": "reach/three-v0",

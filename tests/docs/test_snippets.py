@@ -15,6 +15,7 @@ from agents.studies.plan import make_plan
 from agents.studies.study import Study
 from eval.checks import CHECKS
 from eval.dataset import record_dataset
+from eval.probes import PROBES
 from tests.docs.conftest import RUN
 from tests.docs.pages import PAGES, ROOT, SHORTER, blocks, read, run_snippets
 from tests.docs.test_environment_pages import ENVIRONMENT_PAGES
@@ -44,7 +45,7 @@ def test_links_of_the_pages_outside_the_site_lead_to_files(page: str) -> None:
 @pytest.fixture
 def own_registries():
     """What pages add to the registries is for them alone."""
-    before = [(registry, dict(registry)) for registry in (ALGORITHMS, CHECKS)]
+    before = [(registry, dict(registry)) for registry in (ALGORITHMS, CHECKS, PROBES)]
     yield
     for registry, names in before:
         registry.clear()
