@@ -34,6 +34,8 @@ from agents.snapshots.store import load_acting
 from agents.training.loop import create_run, train_run
 from tests.agents.small_runs import small_config
 
+pytestmark = pytest.mark.slow
+
 FILES = ("manifest.json", "agent.zip", "state.json", "arrays.npz", "vecnormalize.pkl")
 
 

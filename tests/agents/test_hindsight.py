@@ -19,6 +19,8 @@ from agents.learners.model import build_model
 from agents.training.loop import create_run
 from tests.agents.small_runs import HER, small_config
 
+pytestmark = pytest.mark.slow
+
 BATCH = 400
 
 

@@ -14,6 +14,8 @@ from envs.robots import Panda
 from envs.tasks import Reach
 from tests.docs.pages import ROOT, blocks, read, run_snippets
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT_PAGES = (
     "docs/environments.md",
     "docs/how-to/own-task.md",

@@ -31,6 +31,8 @@ from tests.envs.env_cases import (
 )
 from tests.envs.test_env_snapshots import advance, continuation, reach_the_goal
 
+pytestmark = pytest.mark.slow
+
 REACH = ("bullet/Reach-v0", "panda", "ee", "sparse")
 WAYS = {
     "deepcopy": copy.deepcopy,

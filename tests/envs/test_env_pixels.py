@@ -24,6 +24,8 @@ from tests.envs.env_cases import (
     with_able_robots,
 )
 
+pytestmark = pytest.mark.slow
+
 PUSH = ("bullet/Push-v0", DEFAULT, "ee", "sparse")
 
 

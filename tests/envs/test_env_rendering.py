@@ -15,6 +15,8 @@ from envs.simulation import Simulation
 from envs.tasks.table import add_table
 from tests.envs.env_cases import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def env():

@@ -4,6 +4,8 @@ import pytest
 
 from eval.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_gif_without_grid_is_one_line(sac, capsys):
     with pytest.raises(SystemExit):

@@ -11,6 +11,8 @@ from agents.runs.lock import locked
 from eval import compare_phases
 from eval.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def run_main(capsys, *args):
     """Exit code, standard output and standard error of the command, run in this process."""

@@ -17,6 +17,8 @@ from eval.video import encode
 from tests.eval.browser import check_page, visited
 from tests.eval.conftest import copied
 
+pytestmark = pytest.mark.slow
+
 NASTY = "<script>alert(1)<img src=x onerror=alert(2)>"
 
 

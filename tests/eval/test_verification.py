@@ -12,6 +12,8 @@ from eval import verify_run
 from eval.__main__ import main
 from tests.agents.test_damaged_snapshots import flip_a_bit, write_manifest
 
+pytestmark = pytest.mark.slow
+
 
 def files(run):
     return {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}

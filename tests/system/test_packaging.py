@@ -15,6 +15,8 @@ import pytest
 from agents import ALGORITHMS, pretrained_names
 from tests.system.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 PARTS = (
     "agents",
     "envs",

@@ -27,6 +27,8 @@ from tests.agents.test_branches import final
 from tests.system.commands import config_file, run_command
 from train import main
 
+pytestmark = pytest.mark.slow
+
 QUICKLY = ("--no-video", "--episodes", "2", "--quiet")
 
 
