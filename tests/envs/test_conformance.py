@@ -22,6 +22,8 @@ import envs
 from envs.robots.robot import CONTROLS
 from tests.envs.env_cases import EVERY_COMBINATION, draw_actions, in_new_process, make
 
+pytestmark = pytest.mark.slow
+
 AWAY = np.array([-1.0, 0.0, 0.0], np.float32)
 
 

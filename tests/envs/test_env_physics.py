@@ -12,6 +12,8 @@ from envs.robots.robot import CONTROLS
 from envs.tasks.loose_body import GRIPPED_MASS, GRIPPED_SIZE
 from tests.envs.env_cases import ARMS
 
+pytestmark = pytest.mark.slow
+
 MILLIMETRE = 0.001
 ARM_CASES = [
     (task, robot, control)

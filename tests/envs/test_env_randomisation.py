@@ -15,6 +15,8 @@ from envs.randomisation import DISTURBANCES, Disturbance
 from envs.registry import TASK_TYPES, able_robots
 from tests.envs.env_cases import RANDOMISED, draw_actions
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = [
     task
     for task, kind in TASK_TYPES.items()

@@ -7,6 +7,8 @@ from PIL import Image
 from agents import RunError
 from eval import compare_phases, learning_curve, plot_run
 
+pytestmark = pytest.mark.slow
+
 
 def shown_in(path):
     # matplotlib draws text as outlines, each below a comment that holds the text.

@@ -16,6 +16,8 @@ from eval.__main__ import main
 from eval.listing import chosen, list_folder
 from tests.eval.conftest import copied
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(trained_sac, trained_ppo, tmp_path):
