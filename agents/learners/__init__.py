@@ -1,6 +1,7 @@
 """From a config to what is trained; the only room that knows Stable-Baselines3's internals.
 
-`SAC`, `TD3`, `DDPG`, `TQC`, `PPO` and `A2C` are SB3's classes, trained to the same bits without autograd.
+`SAC`, `TD3`, `DDPG`, `TQC`, `PPO` and `A2C` are SB3's classes, trained to the same bits without
+autograd.
 """
 
 from importlib import import_module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -173,7 +173,7 @@ def normalised(advantages: Tensor) -> Tensor:
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
 
-def clip(gradients: Sequence[Tensor], most: float) -> None:
+def clip(gradients: list[Tensor], most: float) -> None:
     """Scales gradients in place to a common norm of at most `most`, as `clip_grad_norm_` does.
 
     Args:

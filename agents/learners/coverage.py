@@ -190,12 +190,12 @@ def twin_of(model: Any) -> Any:  # noqa: ANN401 - of any algorithm
     Args:
         model: SB3's model; that of an on-policy algorithm needs a rollout besides.
     """
-    twin = copy.copy(model)
+    twin: Any = copy.copy(model)
     # Together, since the optimizers refer to the parameters.
     names = ("policy", "log_ent_coef", "ent_coef_optimizer", "ent_coef_tensor")
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     vars(twin).update(copy.deepcopy(own))
-    if isinstance(twin, OffPolicyAlgorithm):
+    if isinstance(model, OffPolicyAlgorithm):
         twin._create_aliases()
         twin.replay_buffer = _Batches(twin)
     # Not at the model's rate, which may be so high that nothing stays finite.

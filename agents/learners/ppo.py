@@ -82,7 +82,7 @@ class PPOUpdate(ActorCriticUpdate):
         return True
 
     def _by_ratio(self, ratio: Tensor, free: Tensor, bound: Tensor, advantages: Tensor) -> Tensor:
-        """Computes the derivative of -J with respect to r; where both sides are equal, half each."""
+        """Computes the derivative of -J with respect to r; equal sides have half of it each."""
         share = torch.full_like(free, -1.0 / len(free))
         share.masked_fill_(free == bound, -0.5 / len(free))
         outside = (ratio < 1 - self.clip_range) | (ratio > 1 + self.clip_range)
