@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from io import BytesIO
 from typing import Any
 
@@ -79,7 +80,15 @@ FEATURES: list[tuple[str, dict[str, Any]]] = [
     ("PPO", {"flat": True, "policy_kwargs": RELU, "normalize_advantage": False, "target_kl": 1e-4}),
     ("PPO", {"normalised": True, "policy_kwargs": {**FUSED, "share_features_extractor": False}}),
     ("PPO", {"policy_kwargs": {"optimizer_class": torch.optim.SGD}, "max_grad_norm": 0.01}),
-    ("PPO", {"policy_kwargs": {"net_arch": [256, 256]}, "n_steps": 100, "batch_size": 256}),
+    (
+        "PPO",
+        {
+            "policy_kwargs": {"net_arch": [256, 256]},
+            "n_steps": 100,
+            "batch_size": 256,
+            "n_epochs": 1,
+        },
+    ),
     ("A2C", {}),
     ("A2C", {"normalize_advantage": True, "ent_coef": 0.1, "vf_coef": 0.3, "flat": True}),
     ("A2C", {"normalised": True, "use_rms_prop": False, "policy_kwargs": RELU}),
@@ -153,3 +162,16 @@ def test_a_module_that_computes_otherwise_is_noticed_by_the_trial() -> None:
     before = torch.get_rng_state()
     assert "come of it" in model.why_not()
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", SB3)
+def test_a_copy_of_a_model_in_training_learns_by_itself(name: str) -> None:
+    model = learned(built(getattr(learners, name), name), 2)
+    other = copy.deepcopy(model)
+    random_numbers = torch.get_rng_state(), np.random.get_state()
+    before = copy.deepcopy(model.get_parameters()["policy"])
+    expected = bits(learned(other, 2))
+    assert all(torch.equal(v, before[k]) for k, v in model.policy.state_dict().items())
+    torch.set_rng_state(random_numbers[0])
+    np.random.set_state(random_numbers[1])
+    assert_same(bits(learned(model, 2)), expected)
