@@ -151,7 +151,7 @@ class ActorCriticUpdate(ABC):
         mean = through(self._actor, features)
         std = policy.log_std.exp().expand_as(mean).contiguous()
         if deterministic or not math.isfinite((mean / std).sum().item()):
-            # SB3 says what is wrong.
+            # Of numbers that are not finite, SB3 says what is wrong.
             result: tuple[Tensor, Tensor, Tensor] = type(policy).forward(
                 policy, observations, deterministic
             )
