@@ -14,15 +14,18 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import obs_as_tensor
 
 from agents import RunConfig, load_preset
 from agents.learners.environments import make_training_envs
+from agents.learners.exact_on_policy import ExactOnPolicyLearner
 from agents.learners.model import build_model
 from benchmarks.learners import learning
 
@@ -70,8 +73,13 @@ def shares(model: Any, steps: int) -> dict[str, float]:
     return {part: value / whole for part, value in seconds.items()}
 
 
-def paired(sides: Mapping[str, Any], steps: int, rounds: int) -> list[list[float]]:
-    """Seconds of processor time of each side, by round; in a round all draw the same numbers."""
+def paired(
+    sides: Mapping[str, Any], work: Callable[[Any], object], rounds: int
+) -> tuple[list[float], float]:
+    """Median seconds of processor time of each side, and of the ratios of SB3's to ours.
+
+    All sides take turns in every round and draw the same numbers.
+    """
     seconds: list[list[float]] = []
     for number in range(rounds):
         seconds.append([])
@@ -79,9 +87,25 @@ def paired(sides: Mapping[str, Any], steps: int, rounds: int) -> list[list[float
             torch.manual_seed(number)
             np.random.seed(number)
             start = time.process_time()
-            learning(model, steps)
+            work(model)
             seconds[-1].append(time.process_time() - start)
-    return seconds
+    medians = [statistics.median(side) for side in zip(*seconds, strict=True)]
+    return medians, statistics.median(theirs / ours for ours, theirs in seconds)
+
+
+def acting(model: Any, steps: int = 200) -> None:
+    """Acts as in a rollout, without the environments."""
+    observations = obs_as_tensor(model._last_obs, model.device)
+    act = model._update.act if isinstance(model, ExactOnPolicyLearner) else model.policy
+    with torch.no_grad():
+        for _ in range(steps):
+            act(observations)
+
+
+def updating(model: Any) -> None:
+    """Makes as many updates as take tenths of a second."""
+    for _ in range(1 if hasattr(model, "n_epochs") else 20):
+        model.train()
 
 
 def weights(model: Any) -> bytes:
@@ -102,21 +126,22 @@ def main() -> None:
     for algo in ("ppo", "a2c", "trpo"):
         if algo != "trpo":
             sides = {learner: built(algo, arguments.task, learner) for learner in ("auto", "sb3")}
-            # The first round holds the trial.
-            seconds = paired(sides, arguments.steps, arguments.rounds + 1)[1:]
+            train = partial(learning, steps=arguments.steps)
+            paired(sides, train, 2)  # With the trial.
+            seconds, ratio = paired(sides, train, arguments.rounds)
+            ratios = [paired(sides, work, arguments.rounds)[1] for work in (acting, updating)]
             assert weights(sides["auto"]) == weights(sides["sb3"])
-            ours, theirs = (
-                arguments.steps / statistics.median(s) for s in zip(*seconds, strict=True)
-            )
-            ratio = statistics.median(sb3 / auto for auto, sb3 in seconds)
-            second.append(f"| {algo} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} |")
+            ours, theirs = (arguments.steps / value for value in seconds)
+            alone = " | ".join(f"{value:.2f}" for value in ratios)
+            second.append(f"| {algo} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} | {alone} |")
         model = built(algo, arguments.task, "sb3")
         learning(model, arguments.steps)
         values = shares(model, arguments.rounds * arguments.steps).values()
         first.append(f"| {algo} | " + " | ".join(f"{100 * v:.0f} %" for v in values) + " |")
     print("| SB3's training | " + " | ".join(PARTS) + " |\n|" + "---|" * (len(PARTS) + 1))
     print("\n".join(first))
-    print("\n| steps a second | ours | SB3's update | ratio |\n|---|---|---|---|")
+    print("\n| steps a second | ours | SB3 | ratio | of acting | of the update |")
+    print("|---|---|---|---|---|---|")
     print("\n".join(second))
 
 
