@@ -1,20 +1,23 @@
 """From a config to what is trained; the only room that knows Stable-Baselines3's internals.
 
-`SAC`, `TD3`, `DDPG` and `TQC` are SB3's classes, trained to the same bits without autograd.
+`SAC`, `TD3`, `DDPG`, `TQC`, `PPO` and `A2C` are SB3's classes, trained to the same bits without
+autograd.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agents.learners.a2c import A2C
+    from agents.learners.ppo import PPO
     from agents.learners.sac import SAC
     from agents.learners.td3 import DDPG, TD3
     from agents.learners.tqc import TQC
 
-__all__ = ["DDPG", "SAC", "TD3", "TQC"]
+__all__ = ["A2C", "DDPG", "PPO", "SAC", "TD3", "TQC"]
 
 # SB3 takes seconds to import, which reading a run does not need.
-_HOMES = {"DDPG": "td3", "SAC": "sac", "TD3": "td3", "TQC": "tqc"}
+_HOMES = {"A2C": "a2c", "DDPG": "td3", "PPO": "ppo", "SAC": "sac", "TD3": "td3", "TQC": "tqc"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -6,13 +6,23 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.algorithms import ALGORITHMS
 from agents.config import RunConfig
+from agents.learners.a2c import A2C
 from agents.learners.coverage import why_not
 from agents.learners.exact import ExactLearner
+from agents.learners.exact_on_policy import ExactOnPolicyLearner
+from agents.learners.ppo import PPO
 from agents.learners.sac import SAC
 from agents.learners.td3 import DDPG, TD3
 from agents.learners.tqc import TQC
 
-_OURS: dict[str, type[ExactLearner]] = {"sac": SAC, "td3": TD3, "ddpg": DDPG, "tqc": TQC}
+_OURS: dict[str, type[ExactLearner | ExactOnPolicyLearner]] = {
+    "a2c": A2C,
+    "ddpg": DDPG,
+    "ppo": PPO,
+    "sac": SAC,
+    "td3": TD3,
+    "tqc": TQC,
+}
 
 
 def model_class(config: RunConfig) -> type[BaseAlgorithm]:
@@ -35,7 +45,10 @@ def learner_record(model: BaseAlgorithm) -> dict[str, str | None]:
         `updates`, either `"by hand"` or `"by autograd"`, and `fallback`, why a learner that could
         do without autograd does not, or `None`.
     """
-    if not isinstance(model, ExactLearner):
+    if isinstance(model, ExactLearner):
+        fallback = why_not(model, model.batch_size)
+    elif isinstance(model, ExactOnPolicyLearner):
+        fallback = model.why_not()
+    else:
         return {"updates": "by autograd", "fallback": None}
-    fallback = why_not(model, model.batch_size)
     return {"updates": "by autograd" if fallback else "by hand", "fallback": fallback}
