@@ -224,9 +224,11 @@ def test_a_film_of_one_is_made_by_its_name(
     assert b"moov" in (tmp_path / "reach.mp4").read_bytes()
     main(["video", "reach"])
     assert capsys.readouterr().out == "kept reach.mp4; --overwrite films it again\n"
+    unknown = "there is no run at raech; agents that come with the lab: "
+    unknown += ", ".join(pretrained_names())
     for words, complaint in (
-        (["video", "raech"], "there is no run at raech; agents that come with the lab: reach"),
-        (["enjoy", "raech"], "there is no run at raech; agents that come with the lab: reach"),
+        (["video", "raech"], unknown),
+        (["enjoy", "raech"], unknown),
         (["video", "reach", "--grid"], "--grid and --phase go with a run"),
         (["enjoy", "reach", "--phase", "0"], "--phase goes with a run"),
     ):
