@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import os
 import platform
 import sys
@@ -36,6 +37,8 @@ def _open_nowhere() -> int:
 
 _STREAMS, _NOWHERE = _c_streams(), _open_nowhere()
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_TRIM_EVERY = 8
+_disconnected = itertools.count(1)
 _turn = threading.RLock()
 # A forked process must not inherit streams that another thread has redirected at that moment.
 os.register_at_fork(
@@ -140,6 +143,7 @@ def disconnect(client: int) -> None:
     """Frees a server; does nothing if it is already gone."""
     with contextlib.suppress(pybullet.error), silence():
         pybullet.disconnect(client)
-    if _trim is not None:
-        # glibc keeps memory that is freed in many small pieces: 2 MB a robot, 10 MB if rendered.
+    # glibc keeps memory that is freed in many small pieces: 2 MB a robot, 10 MB if rendered. Giving
+    # it back and getting it again takes longer than all else in the life of a server.
+    if _trim is not None and next(_disconnected) % _TRIM_EVERY == 0:
         _trim(0)
