@@ -78,6 +78,7 @@ def test_an_environment_entry_is_laid_over_the_default(
     assert preset["hyperparameters"] == {"gamma": 0.9, "batch_size": 16}
 
 
+@pytest.mark.slow
 @given(configs())
 @example(small_config("sac", StaircaseSchedule(1e-05, 130, 0.5), hyperparameters={"tau": 5e-324}))
 def test_a_config_is_read_back_as_it_was_written(

@@ -140,6 +140,7 @@ def test_an_object_starts_away_from_the_goal_that_is_asked_for(push):
         assert info["is_success"] is False
 
 
+@pytest.mark.slow
 def test_a_goal_that_leaves_the_object_no_place_is_refused():
     env = gym.make("bullet/Push-v0", object_x=0.0, object_y=0.0)
     with pytest.raises(RuntimeError, match=r"the goal asked for, leave no room"):

@@ -97,6 +97,7 @@ def without_goals_nearby(case, steps=4):
     raise AssertionError("every goal is too near")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY_TASK, ids="-".join)
 @pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
 def test_sb3_vectors_step_as_single_environments_do(case, kind):
@@ -132,6 +133,7 @@ def test_gymnasium_vectors_step_as_single_environments_do(case, mode):
     vector.close()
 
 
+@pytest.mark.slow
 def test_hindsight_replay_trains():
     env = gym.make("bullet/Reach-v0")
     model = SAC(

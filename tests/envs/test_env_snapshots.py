@@ -61,6 +61,7 @@ def test_continues_in_an_environment_with_another_past(
     other.close()
 
 
+@pytest.mark.slow
 def test_continues_in_another_process():
     snapshots, expected = [], []
     for case in CASES:
@@ -207,6 +208,7 @@ def test_a_malformed_snapshot_changes_nothing(broken):
     env.close()
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_another_environment_is_refused():
     sides = [make(case) for case in CASES]
     snapshots = []

@@ -52,6 +52,7 @@ def test_undetermined_says_how_many_more_seeds():
     assert noisier.more_seeds > few.more_seeds
 
 
+@pytest.mark.slow
 def test_the_number_of_seeds_has_the_power_that_it_promises():
     values = effects(6, 0.1, spread=0.1)
     # Whitened, so that the sample's mean and variance are the population's.
