@@ -7,7 +7,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.algorithms import ALGORITHMS
 from agents.config import RunConfig
 from agents.learners.a2c import A2C
-from agents.learners.coverage import why_not
 from agents.learners.exact import ExactLearner
 from agents.learners.exact_on_policy import ExactOnPolicyLearner
 from agents.learners.ppo import PPO
@@ -46,9 +45,9 @@ def learner_record(model: BaseAlgorithm) -> dict[str, str | None]:
         do without autograd does not, or `None`.
     """
     if isinstance(model, ExactLearner):
-        fallback = why_not(model, model.batch_size)
+        fallback = model.why_not(model.batch_size)
     elif isinstance(model, ExactOnPolicyLearner):
-        fallback = model.why_not()
+        fallback = model.why_not(model.rows_per_update())
     else:
         return {"updates": "by autograd", "fallback": None}
     return {"updates": "by autograd" if fallback else "by hand", "fallback": fallback}

@@ -11,21 +11,13 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.learners.coverage import why_not
 from agents.learners.update import Update, act, train_without_autograd
+from agents.learners.without_autograd import WithoutAutograd
 
 
-class ExactLearner(OffPolicyAlgorithm):
-    """Adds an update without autograd to one of SB3's classes.
-
-    Attributes:
-        fallback: Why SB3's own `train` is used; `None` if updates are made without autograd, and
-            before the first update.
-    """
+class ExactLearner(WithoutAutograd, OffPolicyAlgorithm):
+    """Adds an update without autograd to one of SB3's classes."""
 
     update_class: ClassVar[type[Update]]
-    fallback: str | None = None
-    _update: Update | None = None
-    _tried: int | None = None
-    _addresses: list[int] | None = None
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Makes an update with SB3's bits.
@@ -49,21 +41,8 @@ class ExactLearner(OffPolicyAlgorithm):
         """
         super().train(gradient_steps, batch_size)
 
-    def _current_update(self, batch_size: int) -> Update | None:
-        update = self._update
-        if (
-            update is not None
-            and update.batch_size == batch_size
-            and update.addresses() == self._addresses
-        ):
-            return update
-        if update is not None or self._tried != batch_size:
-            self.fallback, self._tried = why_not(self, batch_size), batch_size
-            update = self._update = None
-            if self.fallback is None:
-                update = self._update = self.update_class(self, batch_size)
-                self._addresses = update.addresses()
-        return update
+    def why_not(self, batch_size: int) -> str | None:  # noqa: D102
+        return why_not(self, batch_size)
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
@@ -76,6 +55,3 @@ class ExactLearner(OffPolicyAlgorithm):
         if action_noise is not None:
             scaled = np.clip(scaled + action_noise(), -1, 1)
         return self.policy.unscale_action(scaled), scaled
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_tried", "_addresses", "fallback"]

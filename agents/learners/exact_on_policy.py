@@ -24,27 +24,17 @@ from agents.learners.coverage import (
     uncovered_layer,
     uncovered_surroundings,
 )
+from agents.learners.without_autograd import WithoutAutograd
 
-_TRIAL_ROWS = 2
 
-
-class ExactOnPolicyLearner(OnPolicyAlgorithm):
-    """Adds an update and acting without autograd to one of SB3's classes.
-
-    Attributes:
-        fallback: Why SB3's own `train` is used; `None` if updates are made without autograd, and
-            before the first update.
-    """
+class ExactOnPolicyLearner(WithoutAutograd, OnPolicyAlgorithm):
+    """Adds an update and acting without autograd to one of SB3's classes."""
 
     update_class: ClassVar[type[ActorCriticUpdate]]
-    fallback: str | None = None
-    _update: ActorCriticUpdate | None = None
-    _tried: int | None = None
-    _addresses: list[int] | None = None
 
     def train(self) -> None:
         """Makes an update with SB3's bits."""
-        update = self._current_update()
+        update = self._current_update(self.rows_per_update())
         if update is None:
             super().train()
         else:
@@ -54,15 +44,8 @@ class ExactOnPolicyLearner(OnPolicyAlgorithm):
         """Makes an update as SB3 does."""
         super().train()
 
-    def why_not(self) -> str | None:
-        """Explains why the model must be updated by SB3's own `train`.
-
-        The model and the generators stay as they are.
-
-        Returns:
-            The reason, or `None` if its update can be made without autograd, to the same bits.
-        """
-        return _uncovered(self) or fails_with(lambda: _differing(self, self._batch_size()))
+    def why_not(self, batch_size: int) -> str | None:  # noqa: D102
+        return _uncovered(self) or fails_with(lambda: _differing(self, batch_size))
 
     def collect_rollouts(
         self,
@@ -82,28 +65,10 @@ class ExactOnPolicyLearner(OnPolicyAlgorithm):
         finally:
             del instance["forward"]
 
-    def _batch_size(self) -> int:
+    def rows_per_update(self) -> int:
+        """Returns how many transitions a batch has: of A2C, the whole rollout."""
         size: int = getattr(self, "batch_size", self.n_steps * self.n_envs)
         return size
-
-    def _current_update(self) -> ActorCriticUpdate | None:
-        update, batch_size = self._update, self._batch_size()
-        if (
-            update is not None
-            and update.batch_size == batch_size
-            and update.addresses() == self._addresses
-        ):
-            return update
-        if update is not None or self._tried != batch_size:
-            self.fallback, self._tried = self.why_not(), batch_size
-            update = self._update = None
-            if self.fallback is None:
-                update = self._update = self.update_class(self, batch_size)
-                self._addresses = update.addresses()
-        return update
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_tried", "_addresses", "fallback"]
 
 
 def train_without_autograd(model: Any, update: ActorCriticUpdate) -> None:  # noqa: ANN401 - PPO or A2C
