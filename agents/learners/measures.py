@@ -116,11 +116,11 @@ def effective_rank(features: Tensor, left_out: float = RANK_LEFT_OUT) -> int:
 def unpredictable_share(
     before: NDArray[np.float64], actions: NDArray[np.float64], after: NDArray[np.float64]
 ) -> float:
-    """How much of the change in observations no linear model of state and action explains.
+    """How much of an observation no linear model of the one before and the action explains.
 
-    Least squares of after - before on (1, before, actions), by entry: 1 - R². The lower quartile
-    over the entries that change is taken, because contacts make some entries hard to predict in any
-    case, whereas noise falls on all.
+    Least squares of after on (1, before, actions), by entry: 1 - R². The lowest decile over the
+    entries that vary is taken. Where a thing is follows from where it was, so some entries are
+    always predictable, while contacts make others hard to predict in any case; noise falls on all.
 
     Args:
         before: Observations, shape (transitions, entries).
@@ -128,19 +128,18 @@ def unpredictable_share(
         after: The observations that followed.
 
     Returns:
-        A share in [0, 1]; NaN if there are too few transitions or nothing changes.
+        A share in [0, 1]; NaN if there are too few transitions or nothing varies.
     """
-    change = after - before
-    moving = change.std(0) > 1e-9
-    if not moving.any() or len(before) < 4 * (before.shape[1] + actions.shape[1] + 1):
+    varying = (after.std(0) > 1e-9) & ((after - before).std(0) > 1e-9)
+    if not varying.any() or len(before) < 4 * (before.shape[1] + actions.shape[1] + 1):
         return float("nan")
-    change = change[:, moving] / change[:, moving].std(0)
+    following = after[:, varying] / after[:, varying].std(0)
     scaled = (before - before.mean(0)) / np.maximum(before.std(0), 1e-9)
     inputs = np.concatenate([np.ones((len(before), 1)), scaled, actions], 1)
     # A trace of ridge keeps entries that repeat each other harmless.
     gram = inputs.T @ inputs + 1e-6 * len(inputs) * np.eye(inputs.shape[1])
-    rest = change - inputs @ np.linalg.solve(gram, inputs.T @ change)
-    return float(np.quantile(rest.var(0), 0.25))
+    rest = following - inputs @ np.linalg.solve(gram, inputs.T @ following)
+    return float(np.quantile(rest.var(0), 0.1))
 
 
 def mean_distance_to_nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> float:

@@ -45,7 +45,7 @@ SIGNALS = (
     *("q_mean", "q_min", "q_max", "q_low_bound", "q_high_bound"),
     *("entropy", "saturated_actions", "action_spread"),
     *("actor_dormant", "critic_dormant", "actor_effective_rank", "critic_effective_rank"),
-    *("constant_inputs", "clipped_inputs", "input_scale_spread", "input_noise"),
+    *("constant_inputs", "clipped_inputs", "input_scale_spread", "unexplained_inputs"),
     *("reward_min", "reward_max", "reward_end_gap"),
     *("moved_goals", "goal_spread", "goal_gap"),
 )
@@ -90,6 +90,9 @@ class RolloutSample:
         starts: Whether an episode started at a transition, likewise.
         achieved: Achieved goals in metres, shape (rows, environments, entries).
         desired: Desired goals, likewise.
+        seen: All observations without the goals, as the policy got them, likewise; `None` if they
+            are no vectors.
+        taken: All actions, likewise.
     """
 
     observations: Mapping[str, Tensor]
@@ -101,6 +104,8 @@ class RolloutSample:
     starts: NDArray[Any]
     achieved: NDArray[Any]
     desired: NDArray[Any]
+    seen: NDArray[Any] | None
+    taken: NDArray[Any]
 
 
 def sample_rollout(model: OnPolicyAlgorithm) -> RolloutSample | None:
@@ -128,6 +133,7 @@ def sample_rollout(model: OnPolicyAlgorithm) -> RolloutSample | None:
         for key, values in goals.items():
             if key in normalizer.obs_rms:
                 goals[key] = normalizer._unnormalize_obs(values, normalizer.obs_rms[key])
+    seen = buffer.observations.get("observation")
     return RolloutSample(
         observations={key: taken(values) for key, values in buffer.observations.items()},
         actions=taken(buffer.actions),
@@ -138,6 +144,8 @@ def sample_rollout(model: OnPolicyAlgorithm) -> RolloutSample | None:
         starts=buffer.episode_starts.copy(),
         achieved=goals[JUDGED],
         desired=goals["desired_goal"],
+        seen=seen.copy() if seen is not None and seen.ndim == 3 else None,
+        taken=buffer.actions.copy(),
     )
 
 
@@ -408,7 +416,7 @@ def _goals_in_buffer(model: Any) -> dict[str, float]:  # noqa: ANN401
     )
     signals = _goal_signals(before, after, newest(buffer.observations, "desired_goal"))
     if buffer.observations.get("observation", np.zeros(0)).dtype == np.float32:
-        signals["input_noise"] = unpredictable_share(
+        signals["unexplained_inputs"] = unpredictable_share(
             newest(buffer.observations, "observation"),
             newest({"actions": buffer.actions}, "actions"),
             newest(buffer.next_observations, "observation"),
@@ -482,6 +490,14 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
         goals[within].astype(np.float64)
         for goals in (sample.achieved[:-1], sample.achieved[1:], sample.desired[:-1])
     )
+    if sample.seen is not None:
+        newest = slice(-RECENT_TRANSITIONS, None)
+        signals["unexplained_inputs"] = unpredictable_share(
+            *(
+                part[within][newest].astype(np.float64)
+                for part in (sample.seen[:-1], sample.taken[:-1], sample.seen[1:])
+            )
+        )
     return signals | _goal_signals(before, after, desired)
 
 

@@ -12,7 +12,7 @@ from eval.statistics import wilson_interval
 LARGEST_REWARD = 20.0
 SMALLEST_REWARD = 0.02
 LARGEST_SCALES = 2.5
-NOISE_SHARE = 0.3
+NOISE_SHARE = 0.03
 GOAL_SPREAD = 0.75
 UNREACHABLE_GAP = 2.0
 CLIPPED = 0.2
@@ -122,19 +122,19 @@ def region_fails(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("observation_noise", "data", "input_noise")
+@check("observation_noise", "data", "unexplained_inputs")
 def observation_noise(evidence: Evidence) -> Suspicion | None:
-    """Changes of observations that neither state nor action explains, in nearly all entries."""
-    share = evidence.recent("input_noise")
+    """Observations that neither the state nor the action before explains, in all entries."""
+    share = evidence.recent("unexplained_inputs")
     if share is None or share <= NOISE_SHARE:
         return None
     return Suspicion(
-        f"{share:.0%} of the changes of the best predicted quarter of observations are "
-        "unexplained by state and action",
+        f"the state and the action before leave {share:.0%} even of the best predicted entries of "
+        "observations unexplained",
         f"{NOISE_SHARE:.0%} (chosen between healthy runs and noisy ones, see docs/diagnosis.md)",
-        0.6 + 0.4 * min(1.0, (share - NOISE_SHARE) / (1 - NOISE_SHARE)),
+        0.6 + 0.4 * excess(share, NOISE_SHARE),
         retrain(evidence, "--env-kwargs observation_noise=0"),
-        {"input_noise": share, "threshold": NOISE_SHARE},
+        {"unexplained_inputs": share, "threshold": NOISE_SHARE},
     )
 
 

@@ -71,9 +71,15 @@ def test_what_is_linear_is_predictable_and_noise_is_not():
     before, after = truth[:-1], truth[1:]
     taken = actions[1:]
     assert unpredictable_share(before, taken, after) < 1e-3
-    noisy = [part + 0.1 * generator.standard_normal(part.shape) for part in (before, after)]
-    assert unpredictable_share(noisy[0], taken, noisy[1]) > 0.4
+    spread = truth.std(0).max()
+    for noise in (0.1, 1.0):  # As a share of the spread: at least its square is left unexplained.
+        seen = truth + noise * spread * generator.standard_normal(truth.shape)
+        least = noise**2 / (1 + noise**2)
+        assert unpredictable_share(seen[:-1], taken, seen[1:]) > 0.9 * least
     assert np.isnan(unpredictable_share(before, taken, before))
+    # What cannot be foreseen beside it, as the turns of a thing that is hit, is no noise on all.
+    hit = np.concatenate([truth, generator.standard_normal((500, 8))], 1)
+    assert unpredictable_share(hit[:-1], taken, hit[1:]) < 1e-3
 
 
 def test_input_shape_tells_constant_clipped_and_large_entries():
