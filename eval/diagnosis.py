@@ -181,9 +181,7 @@ def _findings(evidence: Evidence) -> tuple[tuple[Finding, ...], tuple[str, ...]]
             continue
         suspicion = check.look(evidence)
         if suspicion is not None:
-            found.append(
-                Finding(check.cause, check.kind, symptom=check.symptom, **_fields(suspicion))
-            )
+            found.append(Finding(check.cause, check.kind, **_fields(suspicion)))
     found.sort(key=lambda finding: (finding.symptom, -finding.strength))
     return tuple(found), tuple(silent)
 

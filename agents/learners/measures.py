@@ -142,6 +142,21 @@ def unpredictable_share(
     return float(np.quantile(rest.var(0), 0.1))
 
 
+def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's correlation of two quantities.
+
+    Args:
+        one: Shape (n,).
+        other: Likewise.
+
+    Returns:
+        From -1 to 1; NaN where one of them does not vary.
+    """
+    apart, beside = (part - part.mean() if len(part) else part for part in (one, other))
+    size = float(np.linalg.norm(apart) * np.linalg.norm(beside))
+    return float(apart @ beside) / size if size > 1e-12 else float("nan")
+
+
 def mean_distance_to_nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     """Mean over points of the distance to the nearest of other points.
 

@@ -27,6 +27,7 @@ from torch.nn.modules import activation
 
 from agents.learners.features import JUDGED
 from agents.learners.measures import (
+    correlation,
     dormant_share,
     effective_rank,
     gradient_noise_scale,
@@ -46,7 +47,7 @@ SIGNALS = (
     *("entropy", "saturated_actions", "action_spread"),
     *("actor_dormant", "critic_dormant", "actor_effective_rank", "critic_effective_rank"),
     *("constant_inputs", "clipped_inputs", "input_scale_spread", "unexplained_inputs"),
-    *("reward_min", "reward_max", "reward_end_gap"),
+    *("reward_min", "reward_max", "reward_end_gap", "reward_distance_correlation"),
     *("moved_goals", "goal_spread", "goal_gap"),
 )
 """Names of all signals, in the order of the columns of `metrics.csv`."""
@@ -414,7 +415,8 @@ def _goals_in_buffer(model: Any) -> dict[str, float]:  # noqa: ANN401
     before, after = (
         newest(columns, JUDGED) for columns in (buffer.observations, buffer.next_observations)
     )
-    signals = _goal_signals(before, after, newest(buffer.observations, "desired_goal"))
+    rewards = newest({"rewards": buffer.rewards}, "rewards")[:, 0]
+    signals = _goal_signals(before, after, newest(buffer.observations, "desired_goal"), rewards)
     if buffer.observations.get("observation", np.zeros(0)).dtype == np.float32:
         signals["unexplained_inputs"] = unpredictable_share(
             newest(buffer.observations, "observation"),
@@ -425,9 +427,14 @@ def _goals_in_buffer(model: Any) -> dict[str, float]:  # noqa: ANN401
 
 
 def _goal_signals(
-    before: NDArray[np.float64], after: NDArray[np.float64], desired: NDArray[np.float64]
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    desired: NDArray[np.float64],
+    rewards: NDArray[np.float64],
 ) -> dict[str, float]:
+    distances = np.linalg.norm(after - desired, axis=1)
     return {
+        "reward_distance_correlation": correlation(rewards, distances),
         "moved_goals": float((np.linalg.norm(after - before, axis=1) > MOVED_ABOVE).mean()),
         "goal_spread": float(np.sqrt(desired.var(0).sum())),
         "goal_gap": mean_distance_to_nearest(desired, after),
@@ -437,6 +444,10 @@ def _goal_signals(
 def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: ANN401 - PPO, A2C or TRPO
     policy = model.policy
     parameters = [p for p in policy.parameters() if p.requires_grad]
+    # A truncated episode's last reward holds the value of what would have followed, and the goal
+    # that was achieved after it is not in a rollout.
+    within = sample.starts[1:] == 0
+    rewards = sample.rewards[:-1][within].astype(np.float64)
     with (
         _activations(policy.mlp_extractor.policy_net) as acting,
         _activations(policy.mlp_extractor.value_net) as valuing,
@@ -461,12 +472,11 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
         "q_mean": float(values.mean()),
         "q_min": float(values.min()),
         "q_max": float(values.max()),
-        "reward_min": float(sample.rewards.min()),
-        "reward_max": float(sample.rewards.max()),
+        "reward_min": float(rewards.min(initial=np.inf)),
+        "reward_max": float(rewards.max(initial=-np.inf)),
     }
-    if model.gamma < 1:
-        # A truncated episode's reward holds the value of what would have followed.
-        low, high = (float(np.quantile(sample.rewards, q)) for q in (0.01, 0.99))
+    if model.gamma < 1 and len(rewards):
+        low, high = (float(np.quantile(rewards, q)) for q in (0.01, 0.99))
         signals["q_low_bound"] = min(0.0, low / (1 - model.gamma))
         signals["q_high_bound"] = max(0.0, high / (1 - model.gamma))
     if entropy is not None:
@@ -484,8 +494,6 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
     if ends[:-1].any() and not ends[:-1].all():
         gap = sample.rewards[ends].mean() - sample.rewards[:-1][~ends[:-1]].mean()
         signals["reward_end_gap"] = float(gap)
-    # The achieved goal after an episode's last action is not in a rollout.
-    within = ~ends[:-1]
     before, after, desired = (
         goals[within].astype(np.float64)
         for goals in (sample.achieved[:-1], sample.achieved[1:], sample.desired[:-1])
@@ -498,7 +506,7 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
                 for part in (sample.seen[:-1], sample.taken[:-1], sample.seen[1:])
             )
         )
-    return signals | _goal_signals(before, after, desired)
+    return signals | _goal_signals(before, after, desired, rewards)
 
 
 def _shared_update_ratios(

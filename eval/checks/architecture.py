@@ -8,7 +8,9 @@ from eval.evidence import Evidence, width
 NARROW = 16
 RANK_SHARE = 0.7
 DORMANT = 0.8
+DORMANT_SHARES = ("actor_dormant", "critic_dormant")
 SATURATED = 0.9
+STUCK = 0.1
 
 
 @check("network_too_small", "architecture", "critic_effective_rank")
@@ -26,31 +28,35 @@ def network_too_small(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("dead_units", "architecture", "actor_dormant", "critic_dormant", symptom=True)
+@check("dead_units", "architecture", *DORMANT_SHARES)
 def dead_units(evidence: Evidence) -> Suspicion | None:
     """Most hidden units of a network do nothing."""
     shares = {
-        name: share
-        for name in ("actor", "critic")
-        if (share := evidence.recent(f"{name}_dormant")) is not None
+        name: share for name in DORMANT_SHARES if (share := evidence.recent(name)) is not None
     }
     name = max(shares, key=shares.__getitem__, default="")
     if not shares or shares[name] <= DORMANT:
         return None
     return Suspicion(
-        f"{shares[name]:.0%} of the {name}'s hidden units are dormant",
+        f"{shares[name]:.0%} of the {name.removesuffix('_dormant')}'s hidden units are dormant",
         f"{DORMANT:.0%} (chosen; dormant at τ = 0.025: Sokar et al., 2023)",
         0.6 + 0.4 * (shares[name] - DORMANT) / (1 - DORMANT),
         mend(evidence, hyperparameters__policy_kwargs__activation_fn="'tanh'"),
-        {f"{key}_dormant": value for key, value in shares.items()},
+        shares,
+        symptom=True,
     )
 
 
-@check("saturated_actions", "architecture", "saturated_actions", "action_spread", symptom=True)
+@check("saturated_actions", "architecture", "saturated_actions", "action_spread")
 def saturated_actions(evidence: Evidence) -> Suspicion | None:
-    """A policy whose actions stick to their limits whatever it sees."""
+    """A policy whose actions stick to their limits whatever it sees, or did so at first."""
+    if not evidence.off_policy:
+        return None
+    shares, spreads = (evidence.values(name) for name in ("saturated_actions", "action_spread"))
     share, spread = evidence.recent("saturated_actions"), evidence.recent("action_spread")
-    if not evidence.off_policy or share is None or spread is None or share <= SATURATED:
+    if len(shares) and shares[0] > SATURATED and spreads[0] < STUCK:
+        share, spread = float(shares[0]), float(spreads[0])
+    if share is None or spread is None or share <= SATURATED:
         return None
     return Suspicion(
         f"{share:.0%} of the actions lie within 1 % of their limits, and differ by {spread:.2g} "
@@ -59,4 +65,5 @@ def saturated_actions(evidence: Evidence) -> Suspicion | None:
         0.6 + 0.4 * (1 - min(1.0, spread)),
         mend(evidence, seed=f"{evidence.config.seed + 1}"),
         {"saturated_actions": share, "action_spread": spread, "threshold": SATURATED},
+        symptom=True,
     )

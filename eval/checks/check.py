@@ -23,6 +23,7 @@ class Suspicion:
         strength: From 0, at the threshold, to 1.
         remedy: What to try, as a command where one can do it.
         values: The numbers by name.
+        symptom: Whether other faults bring it about, too; then those that were found come first.
     """
 
     evidence: str
@@ -30,6 +31,7 @@ class Suspicion:
     strength: float
     remedy: str
     values: Mapping[str, float]
+    symptom: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,12 @@ class Check:
         cause: `"hyperparameters"`, `"data"` or `"architecture"`.
         needs: Columns of `metrics.csv` without which it says nothing.
         look: The function.
-        symptom: Whether other faults bring it about, too; then those that were found come first.
     """
 
     kind: str
     cause: str
     needs: tuple[str, ...]
     look: Callable[[Evidence], Suspicion | None]
-    symptom: bool
 
 
 CHECKS: dict[str, Check] = {}
@@ -56,7 +56,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    kind: str, cause: str, *needs: str, symptom: bool = False
+    kind: str, cause: str, *needs: str
 ) -> Callable[[Callable[[Evidence], Suspicion | None]], Callable[[Evidence], Suspicion | None]]:
     """Makes a check of a function.
 
@@ -64,7 +64,6 @@ def check(
         kind: Name of the fault.
         cause: One of `CLASSES`.
         *needs: Columns of `metrics.csv` that it reads.
-        symptom: Whether other faults bring it about, too.
 
     Returns:
         A decorator.
@@ -78,7 +77,7 @@ def check(
     def register(
         look: Callable[[Evidence], Suspicion | None],
     ) -> Callable[[Evidence], Suspicion | None]:
-        CHECKS[kind] = Check(kind, cause, needs, look, symptom)
+        CHECKS[kind] = Check(kind, cause, needs, look)
         return look
 
     return register

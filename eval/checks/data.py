@@ -16,6 +16,7 @@ NOISE_SHARE = 0.03
 GOAL_SPREAD = 0.75
 UNREACHABLE_GAP = 2.0
 CLIPPED = 0.2
+FARTHER_PAYS = 0.5
 REGION_GAP = 0.2
 REGION_LEVEL = 0.01
 
@@ -40,21 +41,30 @@ def reward_scale(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("reward_sign", "data", "reward_end_gap")
+@check("reward_sign", "data", "reward_end_gap", "reward_distance_correlation")
 def reward_sign(evidence: Evidence) -> Suspicion | None:
-    """Less reward for arriving at a goal than for being elsewhere."""
-    gap = evidence.recent("reward_end_gap")
-    low, high = evidence.recent("reward_min"), evidence.recent("reward_max")
-    if gap is None or low is None or high is None or not evidence.off_policy:
+    """Less reward for arriving at a goal, or for being near it, than for being elsewhere."""
+    names = ("reward_end_gap", "reward_min", "reward_max", "reward_distance_correlation")
+    gap, low, high, slope = (evidence.recent(name) for name in names)
+    remedy = "turn the sign of the reward in the task's compute_reward: the goal must pay most"
+    if slope is not None and slope > FARTHER_PAYS:
+        return Suspicion(
+            f"rewards rise with the distance to the goal: their correlation is {slope:.2f}",
+            f"{FARTHER_PAYS:g} (chosen; dense rewards have about -1, and sparse ones less than 0)",
+            0.95,
+            remedy,
+            {"reward_distance_correlation": slope},
+        )
+    # On-policy, the end of an episode that was cut off pays what would have followed, too.
+    if not evidence.off_policy or gap is None or low is None or high is None:
         return None
-    size = max(abs(low), abs(high), 1e-12)
-    if gap > -0.05 * size:
+    if gap > -0.05 * max(abs(low), abs(high), 1e-12):
         return None
     return Suspicion(
         f"arriving at a goal pays {-gap:.3g} less than any other step",
         "-5 % of the largest reward (chosen): arriving must be the best that can happen",
         0.95,
-        "turn the sign of the reward in the task's compute_reward: 0 at the goal, -1 elsewhere",
+        remedy,
         {"reward_end_gap": gap},
     )
 
@@ -100,7 +110,7 @@ def goals_concentrated(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("region_fails", "data", symptom=True)
+@check("region_fails", "data")
 def region_fails(evidence: Evidence) -> Suspicion | None:
     """Goals of one region that are reached far less often than others."""
     if not evidence.regions:
@@ -119,6 +129,7 @@ def region_fails(evidence: Evidence) -> Suspicion | None:
         0.3 + 0.7 * gap,
         "train longer, or draw more training goals there: training_env_kwargs says where they lie",
         {"success": worst.success.value, "elsewhere": elsewhere, "p": worst.p_worse},
+        symptom=True,
     )
 
 
@@ -153,7 +164,7 @@ def input_scale(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("inputs_clipped", "data", "clipped_inputs", symptom=True)
+@check("inputs_clipped", "data", "clipped_inputs")
 def inputs_clipped(evidence: Evidence) -> Suspicion | None:
     """A normaliser that cuts off a good part of what the networks see."""
     share = evidence.recent("clipped_inputs")
@@ -165,4 +176,5 @@ def inputs_clipped(evidence: Evidence) -> Suspicion | None:
         0.5,
         mend(evidence, normalize="{'norm_reward': False, 'clip_obs': 10.0}"),
         {"clipped_inputs": share, "threshold": CLIPPED},
+        symptom=True,
     )

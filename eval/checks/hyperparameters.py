@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
+from eval.checks.architecture import DORMANT, DORMANT_SHARES
 from eval.checks.check import Suspicion, check, excess, mend, retrain
 from eval.evidence import Evidence
 
 RATIO_TOO_HIGH = 2e-2
 RATIO_TOO_LOW = 1.5e-4
 GAIN_TOO_HIGH = 4.0
+FIRST_GAIN_TOO_HIGH = 2.0
 LEARNED = 0.9
 SMALL_BATCH = 16
 LARGE_BATCH = 4096
@@ -22,31 +24,45 @@ RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 
 
-@check("rate_too_high", "hyperparameters", *RATIOS, *GAINS)
+@check("rate_too_high", "hyperparameters")
 def rate_too_high(evidence: Evidence) -> Suspicion | None:
     """Steps that move a network by more than 2 % of its weights, or have blown the weights up.
 
     Large steps make large weights, beside which later steps look small: the first ratio counts.
+    They also kill units, so half as much is too much where most of them are dead. Weights that
+    are large at the first signals have come so far by large steps; later, they may have grown for
+    other reasons, such as values without bounds.
     """
-    firsts = [values[0] for name in RATIOS if len(values := evidence.values(name))]
-    ratio = max([*firsts, *(evidence.recent(name) or 0.0 for name in RATIOS)], default=0.0)
-    gain = max((evidence.recent(name) or 0.0 for name in GAINS), default=0.0)
-    strength = max(excess(ratio, RATIO_TOO_HIGH), excess(gain, GAIN_TOO_HIGH))
+    first_ratio, first_gain = (
+        max((float(values[0]) for name in names if len(values := evidence.values(name))), default=0)
+        for names in (RATIOS, GAINS)
+    )
+    ratio, gain, dormant = (
+        max((evidence.recent(name) or 0.0 for name in names), default=0.0)
+        for names in (RATIOS, GAINS, DORMANT_SHARES)
+    )
+    ratio, dead = max(ratio, first_ratio), dormant > DORMANT
+    threshold = RATIO_TOO_HIGH / 2 if dead else RATIO_TOO_HIGH
+    early = max(excess(ratio, threshold), excess(first_gain, FIRST_GAIN_TOO_HIGH))
+    strength = max(early, excess(gain, GAIN_TOO_HIGH))
     if strength == 0:
         return None
     rate = evidence.phase.learning_rate
     return Suspicion(
         f"an update moves a network by up to {ratio:.2g} of the length of its weights, and a "
-        f"layer amplifies its inputs {gain:.3g} times",
-        f"{RATIO_TOO_HIGH:g}, where 1e-3 is usual (CS231n notes on training), and a gain of "
-        f"{GAIN_TOO_HIGH:g} (chosen; 1.4 keeps the size of inputs: He et al., 2015)",
-        0.7 + 0.3 * strength,
+        f"layer amplifies its inputs {max(gain, first_gain):.3g} times ({first_gain:.3g} at first)"
+        + ("; most of a network's units are dead" if dead else ""),
+        f"{threshold:g}, where 1e-3 is usual (CS231n notes on training), and a gain of "
+        f"{GAIN_TOO_HIGH:g}, {FIRST_GAIN_TOO_HIGH:g} at first (chosen; 1.4 keeps the size of "
+        "inputs: He et al., 2015)",
+        0.7 + 0.25 * strength,
         retrain(evidence, f"--initial-learning-rate {rate / 10:.2g}"),
-        {"update_ratio": ratio, "weight_gain": gain, "threshold": RATIO_TOO_HIGH},
+        {"update_ratio": ratio, "weight_gain": gain, "first_weight_gain": first_gain},
+        symptom=early == 0,
     )
 
 
-@check("rate_too_low", "hyperparameters", *RATIOS, symptom=True)
+@check("rate_too_low", "hyperparameters", *RATIOS)
 def rate_too_low(evidence: Evidence) -> Suspicion | None:
     """Steps that hardly move any network, which has not learned."""
     ratios = [ratio for name in RATIOS if (ratio := evidence.recent(name)) is not None]
@@ -61,14 +77,15 @@ def rate_too_low(evidence: Evidence) -> Suspicion | None:
         0.6 + 0.4 * excess(RATIO_TOO_LOW, max(ratios)),
         retrain(evidence, f"--initial-learning-rate {rate * 10:.2g}"),
         {"update_ratio": max(ratios), "threshold": RATIO_TOO_LOW},
+        symptom=True,
     )
 
 
 @check("batch_too_small", "hyperparameters")
 def batch_too_small(evidence: Evidence) -> Suspicion | None:
-    """A batch below 16 transitions, in a phase that has not learned."""
+    """A batch below 16 transitions, which makes a gradient mostly noise."""
     size, noise = evidence.hyperparameter("batch_size"), evidence.recent("critic_noise_scale")
-    if size is None or size >= SMALL_BATCH or evidence.recent_success >= LEARNED:
+    if size is None or size >= SMALL_BATCH:
         return None
     return Suspicion(
         f"a batch has {size} transitions"
@@ -90,7 +107,7 @@ def batch_too_large(evidence: Evidence) -> Suspicion | None:
         f"a batch has {size} transitions, and the phase {evidence.steps}"
         + ("" if noise is None else f"; the critic's gradient is half noise at {noise:.3g}"),
         f"{LARGE_BATCH}, 16 times SB3's default (noise scale: McCandlish et al., 2018)",
-        0.3 + excess(size, LARGE_BATCH),
+        0.85 + 0.15 * excess(size, LARGE_BATCH),
         mend(evidence, hyperparameters__batch_size="256"),
         {"batch_size": size, "threshold": LARGE_BATCH},
     )
@@ -105,7 +122,7 @@ def optimizer(evidence: Evidence) -> Suspicion | None:
         return Suspicion(
             f"plain SGD at a rate of {evidence.phase.learning_rate:g}",
             "an optimizer that scales each weight's step, as all presets and SB3's defaults have",
-            0.9,
+            1.0,
             mend(evidence, hyperparameters__policy_kwargs__optimizer_class="'adam'"),
             {"adaptive": 0.0},
         )
@@ -116,7 +133,7 @@ def optimizer(evidence: Evidence) -> Suspicion | None:
         f"betas of {first:g} and {second:g}: the mean of the gradients outlives their scale",
         "β₁² < √β₂, which Adam's analysis asks for (Kingma & Ba, 2015, theorem 4.1), and "
         "β₁ < 0.99 (chosen)",
-        0.9,
+        1.0,
         mend(evidence, hyperparameters__policy_kwargs__optimizer_kwargs="{}"),
         {"beta_1": first, "beta_2": second},
     )
@@ -229,9 +246,7 @@ def late_first_update(evidence: Evidence) -> Suspicion | None:
 def early_first_update(evidence: Evidence) -> Suspicion | None:
     """Updates that begin when there is only an episode of each environment to learn from."""
     first, episode = evidence.run.first_update, evidence.longest_episode * evidence.config.n_envs
-    if not evidence.off_policy or evidence.recent_success >= LEARNED:
-        return None
-    if first > episode + evidence.run.steps_per_update:
+    if not evidence.off_policy or first > episode + evidence.run.steps_per_update:
         return None
     return Suspicion(
         f"the first update comes at step {first}, when the replay buffer holds no more than an "
@@ -256,7 +271,7 @@ def q_beyond_bounds(evidence: Evidence) -> float | None:
     return float(np.maximum(mean - high, low - mean) / (high - low))
 
 
-@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound", symptom=True)
+@check("q_diverges", "hyperparameters", "q_mean", "q_low_bound")
 def q_diverges(evidence: Evidence) -> Suspicion | None:
     """Values that no policy could have, which a rate or targets that are too fast bring about."""
     beyond = q_beyond_bounds(evidence)
@@ -270,4 +285,5 @@ def q_diverges(evidence: Evidence) -> Suspicion | None:
         0.3 + 0.5 * excess(beyond, 0.5),
         retrain(evidence, f"--initial-learning-rate {evidence.phase.learning_rate / 10:.2g}"),
         {"q_mean": mean, "q_low_bound": low, "q_high_bound": high},
+        symptom=True,
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.learners.measures import (
+    correlation,
     dormant_share,
     effective_rank,
     gradient_noise_scale,
@@ -99,3 +100,11 @@ def test_distance_to_the_nearest_is_that_of_a_shift(shift):
     points = np.array([[0.0, 0.0], [100.0, 0.0]])
     moved = points + np.array([0, shift])
     assert mean_distance_to_nearest(moved, points) == pytest.approx(shift)
+
+
+def test_correlation_is_numpys_and_undefined_for_constants():
+    generator = np.random.default_rng(0)
+    one, other = generator.standard_normal((2, 50))
+    assert correlation(one, one + other) == pytest.approx(np.corrcoef(one, one + other)[0, 1])
+    assert np.isnan(correlation(one, np.ones(50)))
+    assert np.isnan(correlation(one[:0], other[:0]))

@@ -193,6 +193,43 @@ def test_a_check_finds_its_fault(kind, tmp_path):
     assert all(map(np.isfinite, finding.values.values()))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_dense_rewards_must_rise_towards_the_goal(sign, tmp_path, monkeypatch):
+    judge = ManipulationEnv._judge
+
+    def judged(self, *goals):
+        given, reached = judge(self, *goals)
+        return sign * given, reached
+
+    monkeypatch.setattr(ManipulationEnv, "_judge", judged)
+    hyperparameters = {"n_steps": 1024, "batch_size": 256}
+    config = small_config(
+        "ppo",
+        hyperparameters=hyperparameters,
+        schedule=ConstantSchedule(1e-3),
+        reward="dense",
+        total_timesteps=3 * 2048,
+        n_envs=2,
+    )
+    run = loop.create_run(config, tmp_path / "run")
+    loop.train_run(run, Console(quiet=True))
+    assert ("reward_sign" in [f.kind for f in diagnose(run).findings]) == (sign < 0)
+
+
+def test_large_weights_may_come_of_other_faults_unless_they_are_so_at_first(healthy):
+    evidence = read_evidence(healthy)
+    grown = evidence.metrics["critic_weight_gain"].copy()
+    grown[np.flatnonzero(np.isfinite(grown))[1:]] = 8.0
+
+    def looked(**columns):
+        changed = dataclasses.replace(evidence, metrics={**evidence.metrics, **columns})
+        return CHECKS["rate_too_high"].look(changed)
+
+    assert looked(critic_weight_gain=grown).symptom
+    assert not looked(critic_weight_gain=np.full_like(grown, 8.0)).symptom
+    assert not looked(critic_update_ratio=np.full_like(grown, 0.1)).symptom
+
+
 def test_a_run_without_a_fault_has_no_findings(healthy):
     assert diagnose(healthy).findings == ()
 
