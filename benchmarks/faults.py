@@ -21,7 +21,6 @@ from unittest import mock
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 import agents.training.loop as loop
@@ -29,7 +28,8 @@ import envs
 from agents import RunConfig, RunDirectory, load_preset
 from agents.runs.directory import is_complete
 from envs.manipulation import ManipulationEnv
-from eval.diagnosis import diagnose
+from eval.checks.check import CLASSES
+from eval.diagnosis import CAUSES, diagnose
 
 FIRST_REPORTED_SEED = 10
 ARMS: dict[str, tuple[str, str, int]] = {
@@ -148,6 +148,12 @@ CASES: dict[str, Case] = {
     "gamma_0": Case("discount_too_low", _hyper(gamma=0.0)),
     "tau_1": Case("target_too_fast", _hyper(tau=1.0), algos=OFF),
     "no_entropy": Case("no_exploration", _hyper(ent_coef=0.0), algos=("sac",)),
+    "entropy_10": Case("too_much_exploration", _hyper(ent_coef=10.0), algos=("sac", "ppo")),
+    "noise_2": Case(
+        "too_much_exploration", {"action_noise": {"kind": "normal", "sigma": 2.0}}, algos=("td3",)
+    ),
+    "small_buffer": Case("buffer_too_small", algos=OFF),
+    "rare_updates": Case("too_few_updates", _hyper(gradient_steps=1, train_freq=64), algos=OFF),
     "no_noise": Case("no_exploration", {"action_noise": None}, algos=("td3",)),
     "no_hindsight": Case("no_hindsight", {"her": None}, algos=OFF),
     "late_update": Case("late_first_update", algos=OFF),
@@ -166,7 +172,6 @@ CASES: dict[str, Case] = {
     "dead_relu": Case("dead_units", weights=_dead_units, algos=OFF),
     "saturated": Case("saturated_actions", weights=_saturate, algos=OFF),
 }
-CLASSES = {"hyperparameters", "data", "architecture"}
 
 
 def config_of(arm: str, name: str, seed: int) -> RunConfig:
@@ -183,9 +188,12 @@ def config_of(arm: str, name: str, seed: int) -> RunConfig:
     }
     if name == "late_update":
         data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": int(0.8 * steps)}
-    if name == "early_update":  # An episode in each environment, as hindsight needs.
-        least = envs.TASK_TYPES[task].max_episode_steps * data.get("n_envs", 1)
+    # An episode in each environment, as hindsight needs.
+    least = envs.TASK_TYPES[task].max_episode_steps * data.get("n_envs", 1)
+    if name == "early_update":
         data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": least}
+    if name == "small_buffer":
+        data["hyperparameters"] = {**data["hyperparameters"], "buffer_size": 2 * least}
     for prefix, fault in (("bench_far", "unreachable"), ("bench_scaled", "scale_1e4")):
         if name == fault:
             data["env"] = f"{prefix}_{task}"
@@ -234,55 +242,49 @@ def train(root: Path, arm: str, name: str, seed: int) -> RunDirectory:
     return run
 
 
-def report(root: Path, runs: list[tuple[str, str, int]], title: str, console: Console) -> None:
-    """Prints both confusion tables."""
-    classes: Counter[tuple[str, str]] = Counter()
-    kinds = Table("case", "kind", "runs", "class right", "first", "in 3", "found", title=title)
+def report(root: Path, runs: list[tuple[str, str, int]], title: str) -> None:
+    """Prints the confusion tables of both classes and kinds, as Markdown."""
     by_case: dict[str, list[tuple[str, int]]] = {}
     for arm, name, seed in runs:
         by_case.setdefault(name, []).append((arm, seed))
-    totals: Counter[str] = Counter()
+    classes: Counter[tuple[str, str]] = Counter()
+    totals: dict[str, Counter[str]] = {"faulty": Counter(), "healthy": Counter()}
+    rows = []
     for name, where in by_case.items():
-        case = CASES[name]
-        right = {case.kind, *case.also}
+        kind = CASES[name].kind
         counts: Counter[str] = Counter()
-        found: Counter[str] = Counter()
+        firsts: Counter[str] = Counter()
         for arm, seed in where:
-            run = RunDirectory.open(root / arm / f"{name}-seed{seed}")
-            diagnosis = diagnose(run)
-            first = [finding.kind for finding in diagnosis.findings[:3]]
-            top = diagnosis.findings[0].cause if diagnosis.findings else "none"
-            true = "none" if case.kind is None else _class_of(case.kind)
-            classes[true, top] += 1
-            counts["class"] += true == top
-            counts["first"] += bool(first and first[0] in right) or (not first and not case.kind)
-            counts["three"] += bool(right & set(first)) or (not first and not case.kind)
-            found[f"{', '.join(first) or 'none'} ({diagnosis.verdict.state})"] += 1
-        n = len(where)
-        kinds.add_row(
-            *(name, case.kind or "none", str(n)),
-            *(f"{counts[key]}/{n}" for key in ("class", "first", "three")),
-            "; ".join(f"{k} x{v}" for k, v in found.most_common()),
+            diagnosis = diagnose(RunDirectory.open(root / arm / f"{name}-seed{seed}"))
+            found = [finding.kind for finding in diagnosis.findings[:3]] or ["none"]
+            right = {kind or "none", *CASES[name].also}
+            put_in, seen = (CAUSES.get(one, "none") for one in (kind, found[0]))
+            classes[put_in, seen] += 1
+            counts.update(
+                runs=1,
+                right_class=int(put_in == seen),
+                first=int(found[0] in right),
+                in_three=int(bool(right & set(found))),
+            )
+            firsts[found[0]] += 1
+        totals["faulty" if kind else "healthy"] += counts
+        seen_first = ", ".join(
+            f"`{one}`" + (f" x {n}" if n > 1 else "") for one, n in firsts.most_common()
         )
-        side = "faulty" if case.kind else "healthy"
-        totals.update({f"{side} {key}": value for key, value in counts.items()})
-        totals[f"{side} runs"] += n
-    console.print(kinds)
-    names = [*sorted(CLASSES), "none"]
-    table = Table("true class", *names, title=f"{title}: class put in, class of the first finding")
-    for true in names:
-        table.add_row(true, *(str(classes[true, seen]) for seen in names))
-    console.print(table)
-    for side in ("faulty", "healthy"):
-        if n := totals[f"{side} runs"]:
-            rates = (f"{k} {totals[f'{side} {k}'] / n:.0%}" for k in ("class", "first", "three"))
-            console.print(f"{side}: {n} runs, right: {', '.join(rates)}")
-
-
-def _class_of(kind: str) -> str:
-    from eval.diagnosis import CAUSES
-
-    return CAUSES[kind]
+        cells = [str(counts[key]) for key in ("runs", "right_class", "first", "in_three")]
+        rows.append(f"| {' | '.join([name, *cells, seen_first])} |")
+    print(f"\n{title}\n")
+    names = [*CLASSES, "none"]
+    print(f"| class put in | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for put_in in names:
+        print(f"| {put_in} | {' | '.join(str(classes[put_in, seen]) for seen in names)} |")
+    print("\n| case | runs | right class | right first | right in 3 | found first |")
+    print("|---|---|---|---|---|---|", *rows, sep="\n")
+    for side, counts in totals.items():
+        if n := counts["runs"]:
+            keys = {"right_class": "class", "first": "kind first", "in_three": "kind in three"}
+            rates = (f"{words} {counts[key] / n:.1%}" for key, words in keys.items())
+            print(f"\n{side}: {n} runs, right: {', '.join(rates)}")
 
 
 def main() -> None:
@@ -294,7 +296,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="train at most so many runs")
     parser.add_argument("--no-train", action="store_true", help="report what there is")
     arguments = parser.parse_args()
-    console = Console()
     runs, trained, started = [], 0, time.process_time()
     for seed in arguments.seeds:
         for arm in arguments.arms:
@@ -312,17 +313,17 @@ def main() -> None:
                     begun = time.process_time()
                     train(arguments.root, arm, name, seed)
                     trained += 1
-                    console.print(f"{path}: {time.process_time() - begun:.0f} s of CPU")
+                    print(f"{path}: {time.process_time() - begun:.0f} s of CPU", flush=True)
                 runs.append((arm, name, seed))
     if trained:
         hours = (time.process_time() - started) / 3600
-        console.print(f"trained {trained} runs in {hours:.2f} core-hours")
+        print(f"trained {trained} runs in {hours:.2f} core-hours", flush=True)
     for title, chosen in (
         ("tuning seeds", [run for run in runs if run[2] < FIRST_REPORTED_SEED]),
         ("reported seeds", [run for run in runs if run[2] >= FIRST_REPORTED_SEED]),
     ):
         if chosen:
-            report(arguments.root, chosen, title, console)
+            report(arguments.root, chosen, title)
 
 
 if __name__ == "__main__":

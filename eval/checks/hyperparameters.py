@@ -20,6 +20,9 @@ LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
 FAST_TARGET = 0.5
 LATEST_UPDATE = 0.7
+WILD_NOISE = 1.0
+SMALL_BUFFER = 0.2
+FEWEST_DRAWN = 4.0
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 
@@ -204,6 +207,86 @@ def no_exploration(evidence: Evidence) -> Suspicion | None:
             {"sigma": 0.0},
         )
     return None
+
+
+@check("too_much_exploration", "hyperparameters", "reward_min")
+def too_much_exploration(evidence: Evidence) -> Suspicion | None:
+    """A bonus for acting at random that outweighs the task, or noise as large as the actions."""
+    config = evidence.config
+    if config.algo in ("td3", "ddpg"):
+        sigma = float(np.max((config.action_noise or {}).get("sigma", 0.0)))
+        if sigma < WILD_NOISE:
+            return None
+        return Suspicion(
+            f"actions get noise with a deviation of {sigma:g}, and lie in [-1, 1]",
+            f"{WILD_NOISE:g} (chosen; Fujimoto et al., 2018, have 0.1)",
+            0.7 + 0.3 * excess(sigma, WILD_NOISE),
+            mend(evidence, action_noise="{'kind': 'normal', 'sigma': 0.1}"),
+            {"sigma": sigma, "threshold": WILD_NOISE},
+        )
+    coefficient = evidence.hyperparameter("ent_coef")
+    if coefficient is None:
+        return None
+    most = evidence.action_size * math.log(2)  # nats of uniform actions
+    if isinstance(coefficient, str):
+        target = evidence.hyperparameter("target_entropy")
+        if isinstance(target, str) or target <= most / 2:
+            return None
+        return Suspicion(
+            f"the entropy is to be {target:g} nats, and uniform actions have {most:.2g}",
+            f"half of these, {most / 2:.2g} (chosen; minus one an entry: Haarnoja et al., 2018)",
+            0.8,
+            mend(evidence, hyperparameters__target_entropy="'auto'"),
+            {"target_entropy": float(target), "threshold": most / 2},
+        )
+    low, high = evidence.recent("reward_min"), evidence.recent("reward_max")
+    # On-policy, the bonus stands beside advantages of unit variance.
+    scale = 1.0 if not evidence.off_policy else 0.0 if low is None or high is None else high - low
+    bonus = coefficient * most
+    if scale == 0 or bonus <= scale:
+        return None
+    return Suspicion(
+        f"acting at random earns a bonus of {bonus:.3g}, and "
+        + (f"rewards differ by {scale:.3g}" if evidence.off_policy else "advantages have size 1"),
+        "as much (chosen): what the task pays must count for more",
+        0.7 + 0.3 * excess(bonus, scale),
+        mend(evidence, hyperparameters__ent_coef="'auto'" if evidence.off_policy else "0"),
+        {"bonus": bonus, "threshold": scale},
+    )
+
+
+@check("buffer_too_small", "hyperparameters")
+def buffer_too_small(evidence: Evidence) -> Suspicion | None:
+    """A replay buffer that forgets most of the phase."""
+    size = evidence.hyperparameter("buffer_size")
+    if not evidence.off_policy or size is None or size >= SMALL_BUFFER * evidence.steps:
+        return None
+    least = SMALL_BUFFER * evidence.steps
+    return Suspicion(
+        f"the replay buffer holds {size} of the {evidence.steps} transitions of the phase",
+        f"{SMALL_BUFFER:.0%} of them (chosen; presets keep all)",
+        0.6 + 0.4 * excess(least, size),
+        mend(evidence, hyperparameters__buffer_size="1000000"),
+        {"buffer_size": size, "threshold": least},
+    )
+
+
+@check("too_few_updates", "hyperparameters")
+def too_few_updates(evidence: Evidence) -> Suspicion | None:
+    """So few updates that a transition is hardly ever learned from."""
+    batch, updates = (evidence.hyperparameter(name) for name in ("batch_size", "gradient_steps"))
+    if not evidence.off_policy or batch is None or updates is None:
+        return None
+    drawn = batch if updates < 0 else batch * updates / evidence.run.steps_per_update
+    if drawn >= FEWEST_DRAWN:
+        return None
+    return Suspicion(
+        f"{drawn:.2g} transitions are drawn for each step that is taken",
+        f"{FEWEST_DRAWN:g} (chosen; presets draw 32 to 256)",
+        0.6 + 0.4 * excess(FEWEST_DRAWN, drawn),
+        mend(evidence, hyperparameters__gradient_steps="-1"),
+        {"drawn": drawn, "threshold": FEWEST_DRAWN},
+    )
 
 
 @check("no_hindsight", "hyperparameters")

@@ -37,7 +37,7 @@ def test_the_examples_of_a_new_check_and_a_new_probe_register() -> None:
     for block in re.findall(r"```python\n(.*?)```", TEXT, re.S):
         exec(block, {**known, "Answer": Answer})
     try:
-        assert "moved_goals" in CHECKS["short_memory"].needs
-        assert PROBES["lower_discount"].suspects == ("short_memory",)
+        assert "moved_goals" in CHECKS["untouched"].needs
+        assert PROBES["more_noise"].suspects == ("untouched",)
     finally:
-        del CHECKS["short_memory"], PROBES["lower_discount"]
+        del CHECKS["untouched"], PROBES["more_noise"]
