@@ -16,7 +16,8 @@ from rich.console import Console
 from agents import RunDirectory, create_run, train_run
 from agents.runs.directory import snapshot_steps
 from agents.runs.manifest import Snapshot, read_snapshot
-from agents.studies.conduct import conduct, segments_folder, study_folder, write_study
+from agents.studies.conduct import conduct
+from agents.studies.manifest import segments_folder, study_folder, write_study
 from agents.studies.plan import make_plan
 from agents.studies.store import SegmentStore
 from agents.studies.study import Study

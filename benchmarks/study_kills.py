@@ -89,8 +89,8 @@ def main() -> None:
             if states(folder) != expected:
                 raise SystemExit(f"study {studies} ended in other bits: {folder}")
     print(
-        f"{kills} kills, {min(struck):.1f} to {max(struck):.1f} s after a start, in {studies} "
-        f"studies: all {len(expected)} runs and branches of each ended in the same bits"
+        f"{kills} kills, {min(struck):.1f} to {max(struck):.1f} s after a start: all "
+        f"{len(expected)} runs and branches ended in the same bits, {studies} times of {studies}"
     )
 
 
