@@ -167,6 +167,7 @@ CASES: dict[str, Case] = {
     "noise": Case("observation_noise", {"training_env_kwargs": {"observation_noise": 0.1}}),
     "noise_1": Case("observation_noise", {"training_env_kwargs": {"observation_noise": 1.0}}),
     "scale_1e4": Case("input_scale", {"normalize": None}),
+    "unnormalised": Case("input_scale", {"normalize": None}, tasks=("push",)),
     "units_4": Case("network_too_small", _policy(net_arch=[4, 4])),
     "units_2": Case("network_too_small", _policy(net_arch=[2, 2])),
     "dead_relu": Case("dead_units", weights=_dead_units, algos=OFF),
@@ -179,6 +180,8 @@ def config_of(arm: str, name: str, seed: int) -> RunConfig:
     task, algo, steps = ARMS[arm]
     case = CASES[name]
     data: dict[str, Any] = dict(load_preset(algo, task))
+    if task != "reach":  # As SAC's presets have it: velocities are a hundred times positions.
+        data["normalize"] = {"norm_reward": False, "clip_obs": 5.0}
     rate = data["schedule"]["initial_learning_rate"]
     data |= {
         "seed": seed,
