@@ -12,7 +12,7 @@ from eval.evidence import Evidence
 
 RATIO_TOO_HIGH = 2e-2
 RATIO_TOO_LOW = 1.5e-4
-GAIN_TOO_HIGH = 4.0
+GAIN_TOO_HIGH = 15.0
 FIRST_GAIN_TOO_HIGH = 2.0
 LEARNED = 0.9
 SMALL_BATCH = 16
@@ -273,9 +273,9 @@ def buffer_too_small(evidence: Evidence) -> Suspicion | None:
 
 @check("too_few_updates", "hyperparameters")
 def too_few_updates(evidence: Evidence) -> Suspicion | None:
-    """So few updates that a transition is hardly ever learned from."""
+    """So few updates, of batches of a usual size, that transitions are hardly ever learned from."""
     batch, updates = (evidence.hyperparameter(name) for name in ("batch_size", "gradient_steps"))
-    if not evidence.off_policy or batch is None or updates is None:
+    if not evidence.off_policy or batch is None or updates is None or batch < SMALL_BATCH:
         return None
     drawn = batch if updates < 0 else batch * updates / evidence.run.steps_per_update
     if drawn >= FEWEST_DRAWN:

@@ -222,14 +222,14 @@ def test_dense_rewards_must_rise_towards_the_goal(sign, tmp_path, monkeypatch):
 def test_large_weights_may_come_of_other_faults_unless_they_are_so_at_first(healthy):
     evidence = read_evidence(healthy)
     grown = evidence.metrics["critic_weight_gain"].copy()
-    grown[np.flatnonzero(np.isfinite(grown))[1:]] = 8.0
+    grown[np.flatnonzero(np.isfinite(grown))[1:]] = 30.0
 
     def looked(**columns):
         changed = dataclasses.replace(evidence, metrics={**evidence.metrics, **columns})
         return CHECKS["rate_too_high"].look(changed)
 
     assert looked(critic_weight_gain=grown).symptom
-    assert not looked(critic_weight_gain=np.full_like(grown, 8.0)).symptom
+    assert not looked(critic_weight_gain=np.full_like(grown, 30.0)).symptom
     assert not looked(critic_update_ratio=np.full_like(grown, 0.1)).symptom
 
 
