@@ -46,7 +46,7 @@ SIGNALS = (
     *("q_mean", "q_min", "q_max", "q_low_bound", "q_high_bound"),
     *("entropy", "saturated_actions", "action_spread"),
     *("actor_dormant", "critic_dormant", "actor_effective_rank", "critic_effective_rank"),
-    *("constant_inputs", "clipped_inputs", "input_scale_spread", "unexplained_inputs"),
+    *("constant_inputs", "clipped_inputs", "largest_input_scale", "unexplained_inputs"),
     *("reward_min", "reward_max", "reward_end_gap", "reward_distance_correlation"),
     *("moved_goals", "goal_spread", "goal_gap"),
 )
@@ -396,7 +396,7 @@ def _input_signals(model: Any, observations: Mapping[str, Tensor]) -> dict[str, 
     return {
         "constant_inputs": constant,
         "clipped_inputs": clipped,
-        "input_scale_spread": spread,
+        "largest_input_scale": spread,
     }
 
 

@@ -149,18 +149,18 @@ def observation_noise(evidence: Evidence) -> Suspicion | None:
     )
 
 
-@check("input_scale", "data", "input_scale_spread")
+@check("input_scale", "data", "largest_input_scale")
 def input_scale(evidence: Evidence) -> Suspicion | None:
-    """Inputs of which some are hundreds of times as large as others."""
-    spread = evidence.recent("input_scale_spread")
+    """Inputs of which some are hundreds of times as large as most."""
+    spread = evidence.recent("largest_input_scale")
     if spread is None or spread <= LARGEST_SCALES:
         return None
     return Suspicion(
-        f"the inputs' deviations differ by a factor of 10^{spread:.1f}",
+        f"the deviation of an input is 10^{spread:.1f} times the median of all inputs'",
         f"10^{LARGEST_SCALES:g} (chosen; LeCun et al., 1998, section 4.3, ask for equal ones)",
         0.6 + 0.4 * min(1.0, (spread - LARGEST_SCALES) / 3),
         mend(evidence, normalize="{'norm_reward': False}"),
-        {"input_scale_spread": spread, "threshold": LARGEST_SCALES},
+        {"largest_input_scale": spread, "threshold": LARGEST_SCALES},
     )
 
 

@@ -91,6 +91,8 @@ def test_input_shape_tells_constant_clipped_and_large_entries():
     assert constant == 0.25
     assert np.isnan(clipped)
     assert spread == pytest.approx(3, abs=0.1)
+    inputs[:, 3] *= 1e-5  # One that hardly varies is not what drowns the others.
+    assert input_shape(inputs[:, [1, 2, 2, 3]], None)[2] == pytest.approx(3, abs=0.1)
     _, clipped, _ = input_shape(np.clip(inputs[:, 1:2], -5, 5), 5.0)
     assert clipped > 0.9
 
