@@ -489,11 +489,9 @@ def _on_policy(model: Any, sample: RolloutSample) -> dict[str, float]:  # noqa: 
     signals |= _hidden_signals("critic", [layer[0] for layer in valuing if layer])
     signals |= _action_signals(sample.actions, 1.0)
     signals |= _input_signals(model, sample.observations)
-    ends = np.zeros(sample.starts.shape, bool)
-    ends[:-1] = sample.starts[1:] > 0
-    if ends[:-1].any() and not ends[:-1].all():
-        gap = sample.rewards[ends].mean() - sample.rewards[:-1][~ends[:-1]].mean()
-        signals["reward_end_gap"] = float(gap)
+    if within.any() and not within.all():
+        steps = sample.rewards[:-1]
+        signals["reward_end_gap"] = float(steps[~within].mean() - steps[within].mean())
     before, after, desired = (
         goals[within].astype(np.float64)
         for goals in (sample.achieved[:-1], sample.achieved[1:], sample.desired[:-1])
