@@ -11,8 +11,7 @@ from typing import Any
 import envs
 from agents.algorithms import ALGORITHMS
 from agents.hyperparameters import (
-    ACTIVATIONS,
-    OPTIMIZERS,
+    CLASSES,
     check_action_noise,
     check_hindsight_arguments,
     check_hyperparameters,
@@ -67,8 +66,8 @@ class RunConfig:
         snapshot_every: Steps between periodic snapshots; boundaries and the end always have one.
         keep_snapshots_every: Steps between additional snapshots that are kept for forks; `None`
             for none.
-        hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, `activation_fn`
-            and `optimizer_class` are names such as `"relu"` and `"adamw"`.
+        hyperparameters: Keyword arguments of the SB3 algorithm. In `policy_kwargs`, classes are
+            given by the names in `agents.hyperparameters.CLASSES`, such as `"relu"` and `"adamw"`.
         her: Keyword arguments of `agents.learners.hindsight.EpisodicHerReplayBuffer`; `None` trains
             without it.
         action_noise: `{"kind": "normal" | "ornstein-uhlenbeck", "sigma": float}` or `None`.
@@ -253,27 +252,27 @@ def read_schedule(data: object) -> Schedule:
 
 
 def _with_names(hyperparameters: object) -> object:
-    """Replaces torch classes by their names."""
+    """Replaces classes by their names."""
     if not isinstance(hyperparameters, Mapping):
         return hyperparameters
     policy_kwargs = hyperparameters.get("policy_kwargs")
     if not isinstance(policy_kwargs, Mapping):
         return hyperparameters
     named = dict(policy_kwargs)
-    for key, home, classes in (
-        ("activation_fn", "torch.nn.", ACTIVATIONS),
-        ("optimizer_class", "torch.optim.", OPTIMIZERS),
-    ):
+    for key, classes in CLASSES.items():
         value = named.get(key, "")
         if isinstance(value, str):
             continue
         # Recognised by name and module, because importing torch takes seconds.
-        names = {title: name for name, title in classes.items()}
-        name = names.get(getattr(value, "__name__", ""))
-        if name is None or not value.__module__.startswith(home):
+        title, module = getattr(value, "__name__", ""), f"{getattr(value, '__module__', '')}."
+        for name, full in classes.items():
+            home, _, known = full.rpartition(".")
+            if title == known and module.startswith(f"{home}."):
+                named[key] = name
+                break
+        else:
             raise ValueError(
                 f"hyperparameters.policy_kwargs.{key} must be one of {', '.join(sorted(classes))}, "
                 f"got {shown(value)}"
             )
-        named[key] = name
     return {**hyperparameters, "policy_kwargs": named}

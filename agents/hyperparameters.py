@@ -18,20 +18,22 @@ from envs.choices import unknown_choice
 NORMALIZED_KEYS = ("observation", "achieved_goal", "desired_goal")
 """Entries of an observation that are numbers, not pictures."""
 
-ACTIVATIONS = {
-    name.lower(): name
-    for name in ("ELU", "GELU", "Identity", "Mish", "ReLU", "SELU", "Sigmoid", "SiLU", "Softplus")
-} | {"leaky_relu": "LeakyReLU", "tanh": "Tanh"}
-"""Classes of `torch.nn` by the names that `activation_fn` takes."""
-
-LAYER_NORM = {"layer_norm_relu": "LayerNormReLU", "layer_norm_tanh": "LayerNormTanh"}
-"""Classes of `agents.learners.layer_norm` by the names that `activation_fn` takes, too."""
-
-OPTIMIZERS = {
-    name.lower(): name
-    for name in ("Adagrad", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
+_ACTIVATIONS = (
+    *("ELU", "GELU", "Identity", "Mish", "ReLU"),
+    *("SELU", "Sigmoid", "SiLU", "Softplus", "Tanh"),
+)
+_OPTIMIZERS = ("Adagrad", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
+CLASSES: dict[str, dict[str, str]] = {
+    "activation_fn": {name.lower(): f"torch.nn.{name}" for name in _ACTIVATIONS}
+    | {
+        "leaky_relu": "torch.nn.LeakyReLU",
+        "layer_norm_relu": "agents.learners.layer_norm.LayerNormReLU",
+        "layer_norm_tanh": "agents.learners.layer_norm.LayerNormTanh",
+    },
+    "features_extractor_class": {"rotation": "agents.learners.features.RotationExtractor"},
+    "optimizer_class": {name.lower(): f"torch.optim.{name}" for name in _OPTIMIZERS},
 }
-"""Classes of `torch.optim` by the names that `optimizer_class` takes."""
+"""For each key of `policy_kwargs` that takes a class: the class's full name by its short one."""
 
 RESERVED = {
     "action_noise": "the config key action_noise",
@@ -87,7 +89,8 @@ def _exactly(value: object, words: str) -> _Domain:
 
 def _name(names: Collection[str]) -> _Domain:
     *most, last = sorted(names)
-    return _Domain(f"{', '.join(most)} or {last}", lambda x: type(x) is str and x in names)
+    words = f"{', '.join(most)} or {last}" if most else last
+    return _Domain(words, lambda x: type(x) is str and x in names)
 
 
 def _automatic(x: object) -> bool:
@@ -177,18 +180,19 @@ _ON_POLICY = {
 }
 
 _POLICY_KWARGS = {
-    "activation_fn": _name({**ACTIVATIONS, **LAYER_NORM}),
+    "activation_fn": _name(CLASSES["activation_fn"]),
     "batch_norm": _FLAG,
     "batch_norm_eps": _above(0),
     "batch_norm_momentum": _FRACTION,
     "clip_mean": _number(0),
+    "features_extractor_class": _name(CLASSES["features_extractor_class"]),
     "features_extractor_kwargs": _MAPPING | _NULL,
     "full_std": _FLAG,
     "log_std_init": _number(-20, 20),
     "n_critics": _integer(1),
     "n_quantiles": _integer(1),
     "normalize_images": _FLAG,
-    "optimizer_class": _name(OPTIMIZERS),
+    "optimizer_class": _name(CLASSES["optimizer_class"]),
     "optimizer_kwargs": _MAPPING | _NULL,
     "ortho_init": _FLAG,
     "renorm_warmup_steps": _integer(0),

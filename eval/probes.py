@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.hyperparameters import LAYER_NORM
+from agents.hyperparameters import CLASSES
 from agents.runs.directory import RESET_UNITS
 from eval.evidence import Evidence
 
@@ -186,8 +186,8 @@ def layer_norm(evidence: Evidence) -> Answer:
     if evidence.config.algo == "crossq":
         return "crossq normalises by batch"
     name = policy.get("activation_fn", "relu" if evidence.off_policy else "tanh")
-    if name in LAYER_NORM:
+    if name.startswith("layer_norm_"):
         return "layers are normalised"
-    if (normed := f"layer_norm_{name}") not in LAYER_NORM:
+    if (normed := f"layer_norm_{name}") not in CLASSES["activation_fn"]:
         return f"there is no layer normalisation with {name}"
     return Change({"policy_kwargs": {**policy, "activation_fn": normed}}, keeps_agent=False)

@@ -12,7 +12,7 @@ from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
 from agents.learners.adam import AdamStep
-from agents.learners.networks import MLP, join, layers_of, through
+from agents.learners.networks import MLP, extract, layers_of, through
 
 _LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
 _ENTROPY = 0.5 + 0.5 * math.log(2 * math.pi)
@@ -31,11 +31,11 @@ class ActorCriticUpdate(ABC):
     def __init__(self, model: Any, batch_size: int) -> None:  # noqa: ANN401 - PPO or A2C
         self.model, self.batch_size = model, batch_size
         policy = model.policy
-        self.keys = list(getattr(policy.features_extractor, "extractors", ()))
+        self._extractor = policy.features_extractor
         self._actor = [*layers_of(policy.mlp_extractor.policy_net), policy.action_net]
         self._critic = [*layers_of(policy.mlp_extractor.value_net), policy.value_net]
         self._log_std: Tensor = policy.log_std.detach()
-        self._features_dim: int = policy.features_extractor.features_dim
+        self._features_dim: int = self._extractor.features_dim
         self._for_rows: dict[int, tuple[MLP, MLP, Tensor]] = {}
         self.actor, self.critic, self.features = self._networks(batch_size)
         self._by_log_std = torch.empty_like(self._log_std)
@@ -73,7 +73,7 @@ class ActorCriticUpdate(ABC):
             V(s), log π(a|s) and the policy's entropy, each of shape `(batch_size,)`.
         """
         self.actor, self.critic, self.features = self._networks(len(batch.actions))
-        join(batch.observations, self.keys, self.features)
+        extract(self._extractor, batch.observations, self.features)
         mean, values = self.actor.forward(self.features), self.critic.forward(self.features)
         std_row = self._log_std.exp()
         std = std_row.expand_as(mean).contiguous()
@@ -144,10 +144,7 @@ class ActorCriticUpdate(ABC):
             Actions, V(s) of shape `(environments, 1)` and log π(a|s).
         """
         policy = self.model.policy
-        if isinstance(observations, Tensor):
-            features = observations.float().flatten(1)
-        else:
-            features = torch.cat([observations[k].float().flatten(1) for k in self.keys], 1)
+        features = extract(self._extractor, observations)
         mean = through(self._actor, features)
         std = policy.log_std.exp().expand_as(mean).contiguous()
         if deterministic or not math.isfinite((mean / std).sum().item()):

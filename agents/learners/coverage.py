@@ -20,6 +20,7 @@ from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtr
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
 from torch import Tensor, nn
 
+from agents.learners.features import RotationExtractor
 from agents.learners.update import act, train_without_autograd
 
 _TRIAL_UPDATES = 2
@@ -82,7 +83,7 @@ def uncovered_surroundings(model: Any, owners: Sequence[Any]) -> str | None:  # 
         return "gSDE is not covered"
     for module in owners:
         extractor = module.features_extractor
-        if type(extractor) not in (FlattenExtractor, CombinedExtractor):
+        if type(extractor) not in (FlattenExtractor, CombinedExtractor, RotationExtractor):
             return f"the features extractor {type(extractor).__name__} is not covered"
         owned = module.optimizer.param_groups
         if len(owned) > 1 or [*map(id, owned[0]["params"])] != [*map(id, module.parameters())]:

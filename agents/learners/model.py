@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from copy import deepcopy
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.optim import Optimizer
 
 from agents.config import ConfigError, RunConfig
-from agents.hyperparameters import ACTIVATIONS, LAYER_NORM, OPTIMIZERS, RESERVED
-from agents.learners import choice, layer_norm
+from agents.hyperparameters import CLASSES, RESERVED
+from agents.learners import choice
 from agents.learners.features import UnprivilegedExtractor
 from agents.learners.hindsight import EpisodicHerReplayBuffer
 from envs.choices import unknown_choice
@@ -136,20 +137,13 @@ def _policy_kwargs(config: RunConfig, model_class: type[BaseAlgorithm]) -> dict[
     """Returns the policy's keyword arguments, with names resolved to classes."""
     given: dict[str, Any] = deepcopy(dict(config.hyperparameters.get("policy_kwargs") or {}))
     known = _keyword_arguments(model_class.policy_aliases["MultiInputPolicy"])
-    known -= {"features_extractor_class", "use_sde"}
+    known -= {"use_sde"}
     for name in given:
         if name not in known:
             raise ConfigError(unknown_choice(f"{config.algo} policy_kwargs key", name, known))
     _check_rms_prop(config, model_class)
-    if "activation_fn" in given:
-        name = given["activation_fn"]
-        given["activation_fn"] = (
-            getattr(layer_norm, LAYER_NORM[name])
-            if name in LAYER_NORM
-            else getattr(torch.nn, ACTIVATIONS[name])
-        )
-    if "optimizer_class" in given:
-        given["optimizer_class"] = getattr(torch.optim, OPTIMIZERS[given["optimizer_class"]])
+    for key in given.keys() & CLASSES.keys():
+        given[key] = resolve_name(CLASSES[key][given[key]])
     if given.get("optimizer_kwargs"):
         parameter = torch.zeros(1, device=config.device, requires_grad=True)
         parameter.grad = torch.zeros_like(parameter)
@@ -161,6 +155,10 @@ def _policy_kwargs(config: RunConfig, model_class: type[BaseAlgorithm]) -> dict[
                 f"hyperparameters.policy_kwargs.optimizer_kwargs: {reason(error)}"
             ) from error
     if config.observation == "pixels":
+        if "features_extractor_class" in given:
+            raise ConfigError(
+                "hyperparameters.policy_kwargs.features_extractor_class: pixels have their own"
+            )
         given["features_extractor_class"] = UnprivilegedExtractor
     return given
 

@@ -6,10 +6,11 @@ layout, so the results have the same bits. What is saved is the graph and unused
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from stable_baselines3.common.torch_layers import CombinedExtractor
 from torch import Tensor, nn
 
 _relu_backward: Any = torch.ops.aten.threshold_backward.grad_input
@@ -125,15 +126,22 @@ def through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
     return x
 
 
-def join(observations: Tensor | Mapping[str, Tensor], keys: Sequence[str], out: Tensor) -> None:
-    """Concatenates the parts of observations, as SB3's extractors do.
+def extract(extractor: nn.Module, observations: Any, out: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    """Computes the features of observations, as SB3's policies do.
 
     Args:
-        observations: A batch from a replay buffer.
-        keys: The order of the parts; empty where observations have none.
-        out: Of shape `(batch, features)`.
+        extractor: One without parameters.
+        observations: A batch, as a tensor or by key.
+        out: Where they go, of shape `(batch, features)`.
+
+    Returns:
+        The features.
     """
     if isinstance(observations, Tensor):
-        out.copy_(observations.flatten(1))
+        features = observations.float().flatten(1)
+    elif isinstance(extractor, CombinedExtractor):
+        parts = [observations[key].float().flatten(1) for key in extractor.extractors]
+        return torch.cat(parts, 1, out=out)
     else:
-        torch.cat([observations[key].float().flatten(1) for key in keys], 1, out=out)
+        features = extractor({key: part.float() for key, part in observations.items()})
+    return features if out is None else out.copy_(features)

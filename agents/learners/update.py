@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.learners.networks import MLP, join
+from agents.learners.networks import MLP, extract
 
 
 class Update(ABC):
@@ -30,12 +30,11 @@ class Update(ABC):
 
     def __init__(self, model: Any, batch_size: int) -> None:  # noqa: ANN401 - of any algorithm
         self.model, self.batch_size = model, batch_size
-        extractor = model.actor.features_extractor
-        self.keys = list(getattr(extractor, "extractors", ()))
-        self.states = torch.empty(2 * batch_size, extractor.features_dim)
+        self.extractor = model.actor.features_extractor
+        self.states = torch.empty(2 * batch_size, self.extractor.features_dim)
         self.present_states, self.next_states = self.states[:batch_size], self.states[batch_size:]
         self.action_size = int(np.prod(model.action_space.shape))
-        self._critic_input = torch.empty(batch_size, extractor.features_dim + self.action_size)
+        self._critic_input = torch.empty(batch_size, self.extractor.features_dim + self.action_size)
         self._pointers: list[Callable[[], int]] | None = None
         # The derivative of a mean over the batch.
         self.share = torch.full((batch_size, 1), 1.0 / batch_size)
@@ -62,8 +61,8 @@ class Update(ABC):
         Args:
             batch: The transitions.
         """
-        join(batch.observations, self.keys, self.present_states)
-        join(batch.next_observations, self.keys, self.next_states)
+        extract(self.extractor, batch.observations, self.present_states)
+        extract(self.extractor, batch.next_observations, self.next_states)
 
     def discounts(self, batch: Any) -> Tensor:  # noqa: ANN401 - a named tuple of SB3's
         """Returns γ where an episode goes on, else 0; of shape `(batch_size, 1)`.
@@ -136,12 +135,12 @@ def act(model: Any, update: Update, observations: Any) -> NDArray[Any]:  # noqa:
     """
     unscaled: NDArray[Any]
     with torch.no_grad():
-        if isinstance(observations, Mapping):
-            parts = [torch.as_tensor(observations[key]).float().flatten(1) for key in update.keys]
-            features = torch.cat(parts, 1)
-        else:
-            features = torch.as_tensor(np.array(observations)).float().flatten(1)
-        actions = update.explore(features).numpy()
+        tensors = (
+            {key: torch.as_tensor(part) for key, part in observations.items()}
+            if isinstance(observations, Mapping)
+            else torch.as_tensor(np.array(observations))
+        )
+        actions = update.explore(extract(update.extractor, tensors)).numpy()
     if not np.isfinite(actions).all():
         unscaled, _ = model.predict(observations)  # SB3 says what is wrong.
         return unscaled

@@ -14,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import envs
 from agents.config import RunConfig
-from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
+from agents.hyperparameters import CLASSES
 from agents.learners.environments import env_arguments
 from agents.presets import load_preset
 from schedules import ProgressSchedule, schedule_from_dict
@@ -70,7 +70,7 @@ def zoo_entry(config: RunConfig) -> dict[str, Any]:
         "monitor_kwargs": "dict(info_keywords=('is_success',))",
     }
     policy_kwargs = config.hyperparameters.get("policy_kwargs") or {}
-    if policy_kwargs.keys() & {"activation_fn", "optimizer_class"}:
+    if policy_kwargs.keys() & CLASSES.keys():
         entry["policy_kwargs"] = _with_classes(policy_kwargs)
     if config.her is not None:
         # The Zoo evaluates this string too, and `rl_zoo3.enjoy` looks for "HerReplayBuffer" in it.
@@ -91,12 +91,10 @@ def _with_classes(policy_kwargs: Mapping[str, Any]) -> str:
     """Replaces names by classes, in a string that the Zoo evaluates."""
     words = []
     for key, value in policy_kwargs.items():
-        if key == "activation_fn":
-            word = f"importlib.import_module('torch.nn').{ACTIVATIONS[value]}"
-        elif key == "optimizer_class":
-            word = f"importlib.import_module('torch.optim').{OPTIMIZERS[value]}"
-        else:
-            word = repr(value)
+        word = repr(value)
+        if key in CLASSES:
+            home, _, name = CLASSES[key][value].rpartition(".")
+            word = f"importlib.import_module({home!r}).{name}"
         words.append(f"{key}={word}")
     return f"dict({', '.join(words)})"
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from envs.randomisation import Quantity, draw_point
+from envs.randomisation import PROBABILITY, Quantity, chance, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import UPRIGHT, Simulation, Vector
 from envs.tasks.loose_body import FRICTION, GRIPPED_MASS, GRIPPED_SIZE, Cube
@@ -36,6 +36,10 @@ class Flip(Task):
     generator, whatever the seed, and accepts one that is fulfilled at the start; here it is drawn
     again.
 
+    `grasped` is the probability that an episode begins with the cube in the hand, as in
+    PickAndPlace: random actions hardly ever turn a cube that lies on the table. It is 0 in the task
+    proper.
+
     Observation, a dictionary; `observation` is the robot's own (7 entries with a Panda), then:
 
     | entry              | meaning                                    | range     | unit  |
@@ -58,6 +62,7 @@ class Flip(Task):
             "object_size": GRIPPED_SIZE,
             "object_mass": GRIPPED_MASS,
             "object_friction": FRICTION,
+            "grasped": PROBABILITY,
         }
     )
     observation_size = 13
@@ -67,7 +72,7 @@ class Flip(Task):
 
     def load(self, simulation: Simulation, robot: Robot) -> None:
         """Adds the table, the cube and the goal's marker."""
-        self._simulation = simulation
+        self._simulation, self._robot = simulation, robot
         add_table(simulation)
         faces = [(*face, 1.0) for face in _FACES]
         self._cube = Cube(simulation, self.ranges, faces)
@@ -90,6 +95,8 @@ class Flip(Task):
         self._cube.draw(generator)
         self._simulation.move_marker(self._marker, (0.1, 0.25, 0.2), goal)
         self._cube.place((x, y, self._cube.height))
+        if chance(self.ranges["grasped"], generator):
+            self._cube.begin_in_hand(self._robot, [], generator)
         return goal
 
     def read_goal(self, goal: list[float]) -> Vector:

@@ -6,6 +6,7 @@ import json
 import math
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch
 import yaml
 from hypothesis import example, given
 from rich.console import Console
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 import envs
 from agents import ALGORITHMS, ConfigError, RunConfig, RunDirectory, load_preset
 from agents.cli.flags import TrainArguments
 from agents.cli.resolve import resolve_config
-from agents.hyperparameters import ACTIVATIONS, OPTIMIZERS
+from agents.hyperparameters import CLASSES
 from agents.learners.environments import env_arguments, make_env, make_training_envs
+from agents.learners.layer_norm import LayerNormReLU
 from agents.learners.model import build_model, optimizers
 from agents.learners.trial import try_config
 from agents.training.loop import create_run, train_run
@@ -267,6 +270,7 @@ def test_a_hyperparameter_that_is_wrong_or_ignored_is_named(
         ("ppo", {"n_steps": 1, "batch_size": 1}, "ppo refuses its hyperparameters: `batch_size`"),
         ("sac", {"buffer_size": 10**15}, "MemoryError: Unable to allocate"),
         ("sac", {"policy_kwargs": {"features_extractor_kwargs": {"depth": 1}}}, "'depth'"),
+        ("sac", {"policy_kwargs": {"features_extractor_class": "rotation"}}, "are quaternions"),
         ("ppo", {"policy_kwargs": {"squash_output": True}}, "only available when using gSDE"),
     ],
 )
@@ -293,6 +297,7 @@ def test_an_update_that_fails_is_found_before_there_is_a_run(tmp_path: Path) -> 
     "hyperparameters",
     [
         {"policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": (32, 32)}},
+        {"policy_kwargs": {"activation_fn": LayerNormReLU}},
         {"policy_kwargs": {"optimizer_class": torch.optim.AdamW, "net_arch": np.array([32, 32])}},
         {"gamma": np.float32(0.5), "batch_size": np.int64(16), "train_freq": (2, "step")},
     ],
@@ -316,12 +321,16 @@ def test_activations_and_optimizers_have_names() -> None:
     assert {type(optimizer) for optimizer in optimizers(model).values()} == {torch.optim.AdamW}
 
 
-def test_every_name_is_a_class_of_torch() -> None:
-    assert all(
-        issubclass(getattr(torch.nn, name), torch.nn.Module) for name in ACTIVATIONS.values()
-    )
-    optimizer = torch.optim.Optimizer
-    assert all(issubclass(getattr(torch.optim, name), optimizer) for name in OPTIMIZERS.values())
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("activation_fn", torch.nn.Module),
+        ("features_extractor_class", BaseFeaturesExtractor),
+        ("optimizer_class", torch.optim.Optimizer),
+    ],
+)
+def test_every_name_stands_for_a_class(key: str, kind: type) -> None:
+    assert all(issubclass(resolve_name(full), kind) for full in CLASSES[key].values())
 
 
 @pytest.mark.parametrize("algo", ["sac", "ppo"])

@@ -21,10 +21,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents import learners
 from agents.learners.coverage import why_not
+from agents.learners.features import RotationExtractor
 
 pytestmark = pytest.mark.slow
 
-PARTS = {"observation": 6, "achieved_goal": 3, "desired_goal": 3}
+PARTS = {"observation": 6, "achieved_goal": 4, "desired_goal": 4}
 SB3: dict[str, Any] = {
     "SAC": stable_baselines3.SAC,
     "TD3": stable_baselines3.TD3,
@@ -150,6 +151,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "another optimizer": {"policy_kwargs": {"optimizer_class": torch.optim.SGD}},
     "shared extractor": {"policy_kwargs": {"share_features_extractor": True}},
     "flat observations": {"flat": True},
+    "rotations": {"policy_kwargs": {"features_extractor_class": RotationExtractor}},
     "one action": {"actions": 1},
     "normalised": {"normalised": True},
     "several environments": {"n_envs": 3},

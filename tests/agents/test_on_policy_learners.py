@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents import learners
+from agents.learners.features import RotationExtractor
 from tests.agents.test_learners import Noise
 
 pytestmark = [
@@ -89,6 +90,7 @@ FEATURES: list[tuple[str, dict[str, Any]]] = [
             "n_epochs": 1,
         },
     ),
+    ("PPO", {"policy_kwargs": {"features_extractor_class": RotationExtractor}}),
     ("A2C", {}),
     ("A2C", {"normalize_advantage": True, "ent_coef": 0.1, "vf_coef": 0.3, "flat": True}),
     ("A2C", {"normalised": True, "use_rms_prop": False, "policy_kwargs": RELU}),

@@ -14,6 +14,7 @@ import envs
 from agents import ALGORITHMS, RunConfig, load_preset
 from agents.learners.environments import make_env
 from agents.learners.hindsight import EpisodicHerReplayBuffer
+from agents.learners.layer_norm import LayerNormReLU
 from agents.learners.model import optimizers
 from agents.rl_zoo import FollowSchedule, zoo_entry, zoo_hyperparameters
 from schedules import StaircaseSchedule
@@ -64,14 +65,17 @@ def test_a_config_holds_every_task_as_its_preset_has_it(algo: str) -> None:
         assert yaml.safe_load(yaml.safe_dump(entry)) == entry
 
 
-def test_named_classes_are_passed_on_as_the_zoo_evaluates_them() -> None:
-    policy_kwargs = {"net_arch": [64], "activation_fn": "elu", "optimizer_class": "adamw"}
+@pytest.mark.parametrize(
+    ("name", "activation"), [("elu", torch.nn.ELU), ("layer_norm_relu", LayerNormReLU)]
+)
+def test_named_classes_are_passed_on_as_the_zoo_evaluates_them(name: str, activation: type) -> None:
+    policy_kwargs = {"net_arch": [64], "activation_fn": name, "optimizer_class": "adamw"}
     preset = load_preset("ppo", "reach")
     config = RunConfig.from_dict({**preset, "hyperparameters": {"policy_kwargs": policy_kwargs}})
     written = zoo_entry(config)["policy_kwargs"]
     assert eval(written, {"importlib": importlib}) == {
         "net_arch": [64],
-        "activation_fn": torch.nn.ELU,
+        "activation_fn": activation,
         "optimizer_class": torch.optim.AdamW,
     }
 

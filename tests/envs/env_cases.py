@@ -59,6 +59,7 @@ RANDOMISED = {
         {"object_mass": (0.3, 3.0), "object_friction": (0.02, 0.2), "action_latency": 1},
     ),
     "a cube in the hand": ("bullet/PickAndPlace-v0", {"grasped": 0.7, "object_size": (0.03, 0.05)}),
+    "a cube to turn in the hand": ("bullet/Flip-v0", {"grasped": 0.7}),
     "a cube of two in the hand": (
         "bullet/Stack-v0",
         {"placed": 0.5, "grasped": 0.5, "object_size": (0.03, 0.05)},
@@ -70,6 +71,7 @@ DRAWN = [
     ("any puck", "panda", "ee", "dense"),
     ("a cube in the hand", "panda", "joints", "sparse"),
     ("a cube in the hand", "iiwa", "ee", "sparse"),
+    ("a cube to turn in the hand", "panda", "ee", "sparse"),
     ("a cube of two in the hand", "panda", "ee", "sparse"),
     ("a cube of two in the hand", "iiwa", "joints", "sparse"),
 ]

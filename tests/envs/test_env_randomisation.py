@@ -140,8 +140,9 @@ def test_the_smallest_and_the_largest_object_rest_on_the_table(task, end):
 
 @pytest.mark.parametrize("size", [0.03, 0.04, 0.06])
 @pytest.mark.parametrize("robot", able_robots("pick_and_place"))
-def test_a_grasped_cube_is_in_the_hand_and_can_be_carried(robot, size):
-    env = make("pick_and_place", robot=robot, grasped=1, object_size=size)
+@pytest.mark.parametrize("task", ["pick_and_place", "flip"])
+def test_a_grasped_cube_is_in_the_hand_and_can_be_carried(task, robot, size):
+    env = make(task, robot=robot, grasped=1, object_size=size)
     places, held = [], 0
     for seed in range(40):
         start, info = env.reset(seed=seed)
@@ -163,8 +164,9 @@ def test_a_grasped_cube_is_in_the_hand_and_can_be_carried(robot, size):
     env.close()
 
 
-def test_as_many_episodes_begin_with_a_grasp_as_asked_for():
-    env, plain = make("pick_and_place", grasped=0.3), make("pick_and_place")
+@pytest.mark.parametrize("task", ["pick_and_place", "flip"])
+def test_as_many_episodes_begin_with_a_grasp_as_asked_for(task):
+    env, plain = make(task, grasped=0.3), make(task)
     grasped = 0
     for seed in range(200):
         seen, expected = (side.reset(seed=seed)[0] for side in (env, plain))
