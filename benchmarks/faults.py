@@ -27,6 +27,7 @@ import agents.training.loop as loop
 import envs
 from agents import RunConfig, RunDirectory, load_preset
 from agents.runs.directory import is_complete
+from agents.training.interruption import TrainingInterrupted
 from envs.manipulation import ManipulationEnv
 from eval.checks.check import CLASSES
 from eval.diagnosis import CAUSES, diagnose
@@ -189,14 +190,14 @@ def config_of(arm: str, name: str, seed: int) -> RunConfig:
         "schedule": {"type": "ConstantSchedule", "learning_rate": rate * case.rate},
         "snapshot_every": steps,
     }
-    if name == "late_update":
-        data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": int(0.8 * steps)}
     # An episode in each environment, as hindsight needs.
     least = envs.TASK_TYPES[task].max_episode_steps * data.get("n_envs", 1)
-    if name == "early_update":
-        data["hyperparameters"] = {**data["hyperparameters"], "learning_starts": least}
-    if name == "small_buffer":
-        data["hyperparameters"] = {**data["hyperparameters"], "buffer_size": 2 * least}
+    sized = {
+        "late_update": {"learning_starts": int(0.8 * steps)},
+        "early_update": {"learning_starts": least},
+        "small_buffer": {"buffer_size": 2 * least},
+    }
+    data["hyperparameters"] = {**data["hyperparameters"], **sized.get(name, {})}
     for prefix, fault in (("bench_far", "unreachable"), ("bench_scaled", "scale_1e4")):
         if name == fault:
             data["env"] = f"{prefix}_{task}"
@@ -240,8 +241,11 @@ def train(root: Path, arm: str, name: str, seed: int) -> RunDirectory:
     with _put_in(CASES[name]):
         run = RunDirectory.open(path) if exists else loop.create_run(config, path)
         if not is_complete(run) and not run.divergence_path.exists():
-            with contextlib.suppress(loop.Diverged):
-                loop.train_run(run, Console(quiet=True))
+            try:
+                with contextlib.suppress(loop.Diverged):
+                    loop.train_run(run, Console(quiet=True))
+            except TrainingInterrupted as interruption:
+                raise SystemExit(f"{interruption}; the same command goes on") from None
     return run
 
 

@@ -5,19 +5,21 @@
 Trains each combination as `train.py` does and prints a row with the success rate and the mean
 return of each phase's agent on the 100 evaluation episodes. A run that is in its place already,
 `<root>/<task>/<algo>-seed<seed>`, is read, or trained to its end, so that the rows of a table can
-be trained at different times, two at once. Minutes are those of training alone, by the wall clock.
+be trained at different times, two at once. Minutes are of processor time, evaluation included, and
+only given if all of it was done by this call.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import time
 from pathlib import Path
 
 from rich.console import Console
 
 import envs
 from agents import ALGORITHMS, RunConfig, RunDirectory, RunError, load_preset
+from agents.training.interruption import TrainingInterrupted
 from agents.training.loop import create_run, train_run
 from eval import compare_phases
 
@@ -34,21 +36,17 @@ def trained(task: str, algo: str, seed: int, root: Path) -> RunDirectory:
         if run.config != config:
             raise RunError(f"{path} was not trained with the present preset: move it away")
         train_run(run, Console(quiet=True))
-    except RunError as error:
+    except (RunError, TrainingInterrupted) as error:
         raise SystemExit(str(error)) from None
     return run
 
 
-def minutes(run: RunDirectory) -> float:
-    """How long training took."""
-    with run.metrics_path.open(newline="") as table:
-        *_, last = csv.DictReader(table)
-    return float(last["wall_time_s"]) / 60
-
-
-def row(run: RunDirectory) -> str:
+def row(task: str, algo: str, seed: int, root: Path) -> str:
     """One row of the table."""
+    begun, whole = time.process_time(), not (root / task / f"{algo}-seed{seed}").exists()
+    run = trained(task, algo, seed, root)
     phases = compare_phases(run).phases
+    minutes = (time.process_time() - begun) / 60
     config = run.config
     cells = [
         f"`{config.env}`",
@@ -56,7 +54,7 @@ def row(run: RunDirectory) -> str:
         f"{config.seed}",
         f"{phases[-1].stop:,}",
         *(f"{phase.success_rate.value:.0%}, {phase.mean_return.value:.2f}" for phase in phases),
-        f"{minutes(run):.1f}",
+        f"{minutes:.1f}" if whole else "",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -73,7 +71,7 @@ def main() -> None:
     for task in args.tasks:
         for algo in args.algos:
             for seed in args.seeds:
-                print(row(trained(task, algo, seed, args.root)), flush=True)
+                print(row(task, algo, seed, args.root), flush=True)
 
 
 if __name__ == "__main__":

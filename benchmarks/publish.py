@@ -2,10 +2,10 @@
 
     python -m benchmarks.publish push [RUN ...]
 
-A task is trained with the preset of SAC at seed 0, in runs/pretrained/TASK, or resumed there; a RUN
-is taken as it is and must be complete. Its last agent plays the 100 evaluation episodes, is written
-to agents/pretrained/TASK, and replaces an older one. The table in docs/training.md is written
-again, too.
+A task is trained with the preset of SAC at seed 0, by `benchmarks.presets`, unless it already is; a
+RUN is taken as it is and must be complete. Its last agent plays the 100 evaluation episodes, is
+written to agents/pretrained/TASK, and replaces an older one. The table in docs/training.md is
+written again, too.
 """
 
 from __future__ import annotations
@@ -17,31 +17,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 
 import envs
-from agents import RunConfig, RunDirectory, RunError, find_run, load_preset, pretrained_names
+from agents import RunDirectory, RunError, find_run, pretrained_names
 from agents.pretrained.acting import publish
 from agents.pretrained.catalogue import FOLDER, Pretrained, find_pretrained
 from agents.runs.directory import is_complete
-from agents.training.loop import create_run, train_run
+from benchmarks.presets import ROOT, trained
 from eval import Comparison, DecayEffect, compare_phases, plot_run
 
-ROOT = Path("runs/pretrained")
 DOCS = Path("docs")
 ROW = "| [`"
 """The rows of the table begin so, and no others of the page."""
-
-
-def trained(task: str) -> RunDirectory:
-    """The run of a task's preset, trained unless it is already."""
-    config = RunConfig.from_dict(load_preset("sac", task))
-    path = ROOT / task
-    run = RunDirectory.open(path) if (path / "run.json").exists() else create_run(config, path)
-    if run.config != config:
-        raise RunError(f"{path} was not trained with the present preset: move it away")
-    train_run(run, Console())
-    return run
 
 
 def ship(
@@ -157,7 +144,7 @@ def main() -> None:
     parser.add_argument("of", nargs="+", metavar="TASK|RUN")
     for name in parser.parse_args().of:
         try:
-            agent = ship(trained(name) if name in envs.TASKS else find_run(name))
+            agent = ship(trained(name, "sac", 0, ROOT) if name in envs.TASKS else find_run(name))
         except RunError as error:
             raise SystemExit(str(error)) from None
         print(f"{agent.folder}: {results(agent)}")
