@@ -52,6 +52,8 @@ class RunConfig:
         seed: Seed of the weights, the exploration and the first training environment; the other
             environments use the seeds after it. All are below `FIRST_EVALUATION_SEED`.
         n_envs: Parallel training environments.
+        demonstrations: Share of them, rounded down, in which the task's scripted controller acts;
+            its episodes are learned from and not counted.
         vec_env: `"dummy"` steps them in turn, `"subproc"` in one process each.
         reward: `"sparse"` (0 at success, else -1) or `"dense"` (negative distance).
         robot: Robot, a key of `envs.ROBOTS`.
@@ -91,6 +93,7 @@ class RunConfig:
     schedule: Schedule
     seed: int = 0
     n_envs: int = 1
+    demonstrations: float = 0.0
     vec_env: str = "dummy"
     reward: str = "sparse"
     robot: str = "panda"
@@ -149,6 +152,7 @@ class RunConfig:
         self._check_observers()
         self._check_ranges("env_kwargs", self.env_kwargs)
         self._check_ranges("training_env_kwargs", {**self.env_kwargs, **self.training_env_kwargs})
+        self._check_demonstrations()
         self._check_training()
 
     def _make_plain(self) -> None:
@@ -180,6 +184,25 @@ class RunConfig:
             if one not in TRACKERS and not re.fullmatch(r"[\w.]+:\w+", one):
                 raise ConfigError(unknown_choice("observer", one, (*TRACKERS, "module:Class")))
 
+    def _check_demonstrations(self) -> None:
+        share = self.demonstrations
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+            raise ConfigError(f"demonstrations must be a number >= 0 and < 1, got {shown(share)}")
+        if not share:
+            return
+        able = [name for name, task in envs.TASK_TYPES.items() if task.controller is not None]
+        if self.env not in able:
+            valid = ", ".join(able)
+            raise ConfigError(
+                f"demonstrations: no controller is known for {self.env}; valid: {valid}"
+            )
+        if not ALGORITHMS[self.algo].off_policy:
+            raise ConfigError(
+                f"demonstrations need an off-policy algorithm, and {self.algo} is not"
+            )
+        if self.control != "ee":
+            raise ConfigError(f"demonstrations need control 'ee', got {shown(self.control)}")
+
     def _check_training(self) -> None:
         off_policy = ALGORITHMS[self.algo].off_policy
         for name in ("her", "action_noise"):
@@ -195,6 +218,11 @@ class RunConfig:
                 check_normalize(self.normalize)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+    @property
+    def demonstrators(self) -> int:
+        """The number of parallel environments in which a scripted controller acts."""
+        return int(self.demonstrations * self.n_envs)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the config as JSON data, which `from_dict` turns back into an equal config."""

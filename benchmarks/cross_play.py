@@ -16,8 +16,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import peers, scripted
-from benchmarks.scripted import Controller
+from benchmarks import peers
+from envs import controllers
+from envs.controllers import Controller
 from envs.robots.robot import CONTROLS
 
 Policy = Callable[[dict[str, Any], int], NDArray[np.float32]]
@@ -120,14 +121,14 @@ def main() -> None:
     for control in CONTROLS:
         for hold in (1, 5):
             compare_random(control, episodes, hold)
-    controllers = [
-        ("reach", "reach, gain 2", scripted.reach(2.0)),
-        ("reach", "reach, gain 10", scripted.reach(10.0)),
-        ("reach", "reach, gain 20", scripted.reach(20.0)),
-        ("push", "push", scripted.push),
-        ("pick_and_place", "pick and place", scripted.pick_and_place),
+    scripted = [
+        ("reach", "reach, gain 2", controllers.reach(2.0)),
+        ("reach", "reach, gain 10", controllers.reach(10.0)),
+        ("reach", "reach, gain 20", controllers.reach(20.0)),
+        ("push", "push", controllers.push),
+        ("pick_and_place", "pick and place", controllers.pick_and_place),
     ]
-    for task, name, controller in controllers:
+    for task, name, controller in scripted:
         seeds = matched_seeds(task, episodes)
         for reward in ("sparse", "dense"):
             compare_controller(task, name, controller, seeds, reward)

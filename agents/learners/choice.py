@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+import envs
 from agents.algorithms import ALGORITHMS
 from agents.config import RunConfig
 from agents.learners.a2c import A2C
+from agents.learners.demonstrations import demonstrated
 from agents.learners.exact import ExactLearner
 from agents.learners.exact_on_policy import ExactOnPolicyLearner
 from agents.learners.ppo import PPO
@@ -31,7 +35,12 @@ def model_class(config: RunConfig) -> type[BaseAlgorithm]:
         config: The run.
     """
     ours = _OURS.get(config.algo) if config.learner == "auto" else None
-    return ours or ALGORITHMS[config.algo].load_class()
+    chosen: Any = ours or ALGORITHMS[config.algo].load_class()
+    controller = envs.TASK_TYPES[config.env].controller
+    if config.demonstrators and controller is not None:
+        chosen = demonstrated(chosen, config.demonstrators, controller)
+    found: type[BaseAlgorithm] = chosen
+    return found
 
 
 def learner_record(model: BaseAlgorithm) -> dict[str, str | None]:

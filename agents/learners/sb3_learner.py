@@ -266,8 +266,9 @@ class _Forward(BaseCallback):
         self._callbacks.on_rollout_start()
 
     def _on_step(self) -> bool:
+        demonstrators = getattr(self.model, "demonstrators", 0)
         for env, info in enumerate(self.locals["infos"]):
-            if (ended := info.get("episode")) is not None:
+            if env >= demonstrators and (ended := info.get("episode")) is not None:
                 self._callbacks.on_episode_end(
                     env, ended["r"], ended["l"], bool(info["is_success"])
                 )

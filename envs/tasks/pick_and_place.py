@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from envs import controllers
 from envs.randomisation import PROBABILITY, Interval, Quantity, Range, chance
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
@@ -57,6 +58,7 @@ class PickAndPlace(CubeTask):
             "grasped": PROBABILITY,
         }
     )
+    controller = staticmethod(controllers.pick_and_place)
     needs_gripper = True
 
     def __init__(self, **given: Range) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from envs import controllers
 from envs.randomisation import Quantity
 from envs.tasks.loose_body import CUBE_SIZE, FRICTION, MASS
 from envs.tasks.one_body import CubeTask
@@ -42,3 +43,4 @@ class Push(CubeTask):
             "object_friction": FRICTION,
         }
     )
+    controller = staticmethod(controllers.push)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from envs import controllers
 from envs.randomisation import Quantity, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
@@ -39,6 +40,7 @@ class Reach(Task):
             "goal_z": Quantity((0.0, 0.3), REACHED_Z, "m"),
         }
     )
+    controller = staticmethod(controllers.reach(10.0))
     goal_size = 3
     threshold = 0.05
 

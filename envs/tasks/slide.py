@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from envs import controllers
 from envs.picture import Camera
 from envs.randomisation import Quantity
 from envs.simulation import Simulation
@@ -45,6 +46,7 @@ class Slide(OneBodyTask):
             "object_friction": Quantity((0.04, 0.04), (0.01, 2.0)),
         }
     )
+    controller = staticmethod(controllers.slide)
     camera = Camera(target=(-0.12, 0.0, 0.42), distance=2.0)
     pixels_camera = Camera((0.27, 0.0, 0.12), distance=0.84, yaw=90.0, pitch=-42.0)
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from envs import controllers
 from envs.randomisation import (
     PROBABILITY,
     Quantity,
@@ -78,6 +79,7 @@ class Stack(Task):
             "grasped": PROBABILITY,
         }
     )
+    controller = staticmethod(controllers.stack)
     observation_size = 24
     goal_size = 6
     threshold = 0.1

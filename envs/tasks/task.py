@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.controllers import Controller
 from envs.picture import Camera
 from envs.randomisation import Interval, Quantity, Range, read_ranges
 from envs.robots.robot import Robot
@@ -48,6 +49,7 @@ class Task(ABC):
         max_episode_steps: Steps after which an environment of `gymnasium.make` truncates.
         camera: The default camera of frames.
         pixels_camera: The default camera of pixel observations.
+        controller: Does the task by hand, to demonstrate it to agents; `None` if there is none.
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = MappingProxyType({})
@@ -58,6 +60,7 @@ class Task(ABC):
     max_episode_steps: int = 50
     camera: Camera = Camera()
     pixels_camera: Camera = Camera((0.08, 0.0, 0.15), distance=0.65, yaw=90.0, pitch=-42.0)
+    controller: Controller | None = None
 
     def __init__(self, **given: Range) -> None:
         self.ranges = read_ranges(type(self).__name__, self.quantities, given)

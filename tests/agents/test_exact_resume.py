@@ -84,6 +84,15 @@ CASES = {
         her={**HER, "skip_reached": True},
         normalize={},
     ),
+    "sac that is shown how to stack": small_config(
+        "sac",
+        env="stack",
+        n_envs=2,
+        demonstrations=0.5,
+        normalize={"norm_reward": False},
+        total_timesteps=400,
+        hyperparameters={"learning_starts": 220},
+    ),
     "ppo that stacks by joints": small_config("ppo", env="stack", control="joints"),
     "td3 without HER, with classes by name": small_config(
         "td3",

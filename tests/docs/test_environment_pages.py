@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
 import envs
-from benchmarks import scripted
+from envs import controllers
 from envs.randomisation import DISTURBANCES
 from envs.robots import Panda
 from envs.tasks import Reach
@@ -100,7 +100,7 @@ def test_the_new_task_can_be_done(names):
     for seed in range(10):
         observation, info = env.reset(seed=seed)
         for _ in range(80):
-            observation, _, terminated, _, info = env.step(scripted.push(observation))
+            observation, _, terminated, _, info = env.step(controllers.push(observation))
             if terminated:
                 break
         done += info["is_success"]

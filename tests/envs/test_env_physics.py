@@ -6,7 +6,8 @@ import pybullet
 import pytest
 
 import envs
-from benchmarks import grasps, scripted
+from benchmarks import grasps
+from envs import controllers
 from envs.registry import ROBOTS, able_robots
 from envs.robots.robot import CONTROLS
 from envs.tasks.loose_body import GRIPPED_MASS, GRIPPED_SIZE
@@ -74,7 +75,7 @@ def test_a_hand_that_comes_to_rest_stays_there(task, robot, control):
 
 @pytest.mark.parametrize("robot", ARMS)
 def test_a_hand_that_is_sent_to_a_point_comes_to_it(robot):
-    env, controller = make("reach", robot), scripted.reach(10.0)
+    env, controller = make("reach", robot), controllers.reach(10.0)
     for seed in range(5):
         observation = env.reset(seed=seed)[0]
         for _ in range(40):
