@@ -10,6 +10,9 @@ from typing import Final
 from eval.evidence import Evidence
 
 CLASSES: Final = ("hyperparameters", "data", "architecture")
+LEARNED: Final = 0.9
+"""Success rate from which on what only slows learning is no suspect."""
+
 _DECADES = 3.0
 
 

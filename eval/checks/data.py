@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 import envs
-from eval.checks.check import Suspicion, check, excess, mend, retrain
+from eval.checks.check import LEARNED, Suspicion, check, excess, mend, retrain
 from eval.evidence import Evidence
 from eval.statistics import wilson_interval
 
 LARGEST_REWARD = 20.0
 SMALLEST_REWARD = 0.02
 LARGEST_SCALES = 2.5
+AVOIDABLE_SCALES = 0.8
 NOISE_SHARE = 0.03
 GOAL_SPREAD = 0.75
 UNREACHABLE_GAP = 2.0
@@ -151,16 +152,19 @@ def observation_noise(evidence: Evidence) -> Suspicion | None:
 
 @check("input_scale", "data", "largest_input_scale")
 def input_scale(evidence: Evidence) -> Suspicion | None:
-    """Inputs of which some are hundreds of times as large as most."""
+    """Inputs of which some are much larger than most, without need if nothing was learned."""
     spread = evidence.recent("largest_input_scale")
-    if spread is None or spread <= LARGEST_SCALES:
+    avoidable = evidence.config.normalize is None and evidence.recent_success < LEARNED
+    threshold = AVOIDABLE_SCALES if avoidable else LARGEST_SCALES
+    if spread is None or spread <= threshold:
         return None
     return Suspicion(
-        f"the deviation of an input is 10^{spread:.1f} times the median of all inputs'",
-        f"10^{LARGEST_SCALES:g} (chosen; LeCun et al., 1998, section 4.3, ask for equal ones)",
-        0.6 + 0.4 * min(1.0, (spread - LARGEST_SCALES) / 3),
+        f"the deviation of an input is 10^{spread:.1f} times the median of all inputs'"
+        + ("; nothing normalises them" if avoidable else ""),
+        f"10^{threshold:g} (chosen; LeCun et al., 1998, section 4.3, ask for equal ones)",
+        0.5 + 0.5 * excess(10**spread, 10**threshold),
         mend(evidence, normalize="{'norm_reward': False}"),
-        {"largest_input_scale": spread, "threshold": LARGEST_SCALES},
+        {"largest_input_scale": spread, "threshold": threshold},
     )
 
 

@@ -7,14 +7,13 @@ import math
 import numpy as np
 
 from eval.checks.architecture import DORMANT, DORMANT_SHARES
-from eval.checks.check import Suspicion, check, excess, mend, retrain
+from eval.checks.check import LEARNED, Suspicion, check, excess, mend, retrain
 from eval.evidence import Evidence
 
 RATIO_TOO_HIGH = 2e-2
 RATIO_TOO_LOW = 1.5e-4
 GAIN_TOO_HIGH = 15.0
 FIRST_GAIN_TOO_HIGH = 2.0
-LEARNED = 0.9
 SMALL_BATCH = 16
 LARGE_BATCH = 4096
 SHORTEST_HORIZON = 0.1
@@ -22,7 +21,7 @@ FAST_TARGET = 0.5
 LATEST_UPDATE = 0.7
 WILD_NOISE = 1.0
 SMALL_BUFFER = 0.2
-FEWEST_DRAWN = 4.0
+FEWEST_DRAWN = 8.0
 RATIOS = ("actor_update_ratio", "critic_update_ratio")
 GAINS = ("actor_weight_gain", "critic_weight_gain")
 

@@ -196,6 +196,23 @@ def test_a_check_finds_its_fault(kind, tmp_path):
     assert all(map(np.isfinite, finding.values.values()))
 
 
+@pytest.mark.parametrize(
+    ("normalize", "success", "found"), [(None, 0, True), (None, 1, False), ({}, 0, False)]
+)
+def test_scales_that_differ_tenfold_are_a_suspect_where_normalising_may_help(
+    normalize, success, found, healthy
+):
+    evidence = with_episodes(healthy, np.full(100, success))
+    tenfold = np.where(np.isfinite(evidence.metrics["largest_input_scale"]), 1.0, np.nan)
+    config = dataclasses.replace(evidence.config, normalize=normalize)
+    changed = dataclasses.replace(
+        evidence,
+        run=dataclasses.replace(evidence.run, config=config),
+        metrics={**evidence.metrics, "largest_input_scale": tenfold},
+    )
+    assert (CHECKS["input_scale"].look(changed) is not None) == found
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_dense_rewards_must_rise_towards_the_goal(sign, tmp_path, monkeypatch):
     judge = ManipulationEnv._judge
