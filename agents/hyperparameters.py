@@ -206,10 +206,11 @@ _HER = {
     "goal_selection_strategy": _name(("episode", "final", "future")),
     "handle_timeout_termination": _FLAG,
     "n_sampled_goal": _integer(0),
+    "skip_lost": _FLAG,
     "skip_reached": _FLAG,
 }
 
-HINDSIGHT_ARGUMENTS = ("goal_selection_strategy", "n_sampled_goal", "skip_reached")
+HINDSIGHT_ARGUMENTS = ("goal_selection_strategy", "n_sampled_goal", "skip_lost", "skip_reached")
 """Arguments of hindsight replay that a fork may change: they say how batches are drawn."""
 
 SURVIVED_HYPERPARAMETERS = frozenset(

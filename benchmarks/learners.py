@@ -76,7 +76,9 @@ def with_sb3s_buffer(config: RunConfig, venv: VecEnv, module: Any) -> OffPolicyA
         learning_rate=1e-3,
         seed=config.seed,
         replay_buffer_class=HerReplayBuffer,
-        replay_buffer_kwargs={k: v for k, v in (config.her or {}).items() if k != "skip_reached"},
+        replay_buffer_kwargs={
+            k: v for k, v in (config.her or {}).items() if not k.startswith("skip_")
+        },
         **arguments,
     )
     return model

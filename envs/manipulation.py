@@ -352,6 +352,28 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         _, reached = self._judge(*self._check_goals(achieved_goal, desired_goal))
         return np.asarray(reached, np.bool_)[()]
 
+    def compute_lost(
+        self,
+        achieved_goal: NDArray[np.floating],
+        desired_goal: NDArray[np.floating],
+        info: object = None,
+    ) -> NDArray[np.bool_]:
+        """Tells where an object is lost for good, such as on the floor: no goal lies there.
+
+        Args:
+            achieved_goal: Shape (..., goal_size).
+            desired_goal: Likewise; not needed, but given to the methods beside this.
+            info: Not needed either.
+
+        Returns:
+            Shape (...).
+
+        Raises:
+            ValueError: If goals are not as long as this task's, or not as many as each other.
+        """
+        self._check_goals(achieved_goal, desired_goal)
+        return np.asarray(self.task.lost(np.asarray(achieved_goal)), np.bool_)[()]
+
     def render(self) -> Rendered | None:
         """Draws the scene in the way of `render_mode`.
 

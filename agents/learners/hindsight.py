@@ -25,16 +25,19 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
     transition that arrives at its new goal is terminal. With `skip_reached`, transitions that would
     start at their new goal are replaced (the filter of Manela and Biess,
     https://arxiv.org/abs/1905.05498): while an object is rarely touched, nearly all of them would,
-    and would teach nothing. For each transition to be relabelled, four are then drawn. If too few
-    of these qualify, transitions with their own episodes' goals fill up the batch.
+    and would teach nothing. With `skip_lost`, transitions are replaced whose new goal is where the
+    object is lost: a puck that has fallen off the table stays there for most of its episode. For
+    each transition to be relabelled, four are then drawn. If too few of these qualify, transitions
+    with their own episodes' goals fill up the batch.
 
     The environments must have `compute_reward` and `compute_terminated`, as Gymnasium-Robotics
-    defines them.
+    defines them, and `compute_lost` for `skip_lost`.
 
     Args:
         buffer_size: Transitions to keep, of all environments together.
         *args: The others of `HerReplayBuffer`.
         skip_reached: Whether transitions that would start at their new goal are replaced.
+        skip_lost: Whether transitions are replaced whose new goal lies where the object is lost.
         **kwargs: The others of `HerReplayBuffer`.
     """
 
@@ -43,6 +46,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         buffer_size: int,
         *args: Any,  # noqa: ANN401 - SB3's
         skip_reached: bool = False,
+        skip_lost: bool = False,
         **kwargs: Any,  # noqa: ANN401 - SB3's
     ) -> None:
         # `HerReplayBuffer` makes a dictionary for every transition there will ever be: 2 s for a
@@ -61,7 +65,7 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
         self.infos = np.empty((self.buffer_size, self.n_envs), object)
         self.ep_start = np.zeros((self.buffer_size, self.n_envs), np.int64)
         self.ep_length = np.zeros_like(self.ep_start)
-        self.skip_reached = skip_reached
+        self.skip_reached, self.skip_lost = skip_reached, skip_lost
         self._pack()
 
     def _pack(self) -> None:
@@ -157,7 +161,8 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
             return drawn
 
         wanted = int(self.her_ratio * batch_size)
-        candidates = draw(_CANDIDATES * wanted if self.skip_reached else wanted)
+        skips = self.skip_reached or self.skip_lost
+        candidates = draw(_CANDIDATES * wanted if skips else wanted)
         goals = self._new_goals(candidates)
         transitions = self._rows.reshape(-1, self._rows.shape[-1])
         rows = transitions.take(candidates, axis=0)
@@ -167,12 +172,16 @@ class EpisodicHerReplayBuffer(HerReplayBuffer):
             # One call for both halves costs less than two.
             both = np.concatenate([start, end]), np.concatenate([goals, goals])
             ends = self._ask("compute_terminated", *both)
-            started, ended = ends[: len(goals)], ends[len(goals) :]
-            chosen = np.flatnonzero(~started)[:wanted]
-            candidates, goals, ended = candidates[chosen], goals[chosen], ended[chosen]
-            rows, end = rows[chosen], end[chosen]
+            unfit, ended = ends[: len(goals)], ends[len(goals) :]
         else:
             ended = self._ask("compute_terminated", end, goals)
+            unfit = np.zeros_like(ended)
+        if self.skip_lost:
+            unfit = unfit | self._ask("compute_lost", goals, goals)
+        if skips:
+            chosen = np.flatnonzero(~unfit)[:wanted]
+            candidates, goals, ended = candidates[chosen], goals[chosen], ended[chosen]
+            rows, end = rows[chosen], end[chosen]
         count = len(goals)
         recorded = draw(batch_size - count)
         rows = np.concatenate([rows, transitions.take(recorded, axis=0)])

@@ -12,7 +12,7 @@ from envs.randomisation import Interval, Range, check_room, draw_fit, draw_point
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import Cube, LooseBody
-from envs.tasks.table import FLAT, add_table
+from envs.tasks.table import FLAT, add_table, fallen
 from envs.tasks.task import Task
 
 
@@ -56,6 +56,10 @@ class OneBodyTask(Task):
     @abstractmethod
     def _add_scene(self, simulation: Simulation) -> tuple[LooseBody, int]:
         """Adds the table, the body and the goal's marker."""
+
+    def lost(self, achieved_goals: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tells where the body has fallen off the table."""
+        return fallen(achieved_goals)
 
     def _show_goal(self, goal: Vector) -> None:
         self._simulation.move_marker(self._marker, goal)

@@ -20,7 +20,7 @@ from envs.randomisation import (
 from envs.robots.robot import Robot
 from envs.simulation import Simulation, Vector
 from envs.tasks.loose_body import BLUE, FRICTION, GRIPPED_MASS, GRIPPED_SIZE, Cube
-from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table
+from envs.tasks.table import DRAWN, FLAT, REACHED_X, REACHED_Y, add_table, fallen
 from envs.tasks.task import Task
 
 _ORANGE = (0.95, 0.55, 0.1)
@@ -181,6 +181,10 @@ class Stack(Task):
     def achieved_goal(self) -> Vector:
         """Positions of the cubes."""
         return (*self._lower.position, *self._upper.position)
+
+    def lost(self, achieved_goals: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tells where a cube has fallen off the table."""
+        return fallen(achieved_goals[..., :3]) | fallen(achieved_goals[..., 3:])
 
     def _fits(self, starts: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tells whether cubes, shape (..., 2, 2), lie apart and not at goals, shape (..., 2)."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from envs.randomisation import Interval
 from envs.simulation import Simulation
 
@@ -11,10 +14,26 @@ DRAWN: Interval = (-0.15, 0.15)
 FLAT: Interval = (0.0, 0.0)
 """The height of what lies on the table: panda-gym's generator draws that, too."""
 
+# An object whose centre is this far below the table has fallen off it, in metres.
+_FALLEN = 0.05
+
 # Within these both robots come within 2 cm of any point up to 0.3 m above the table.
 REACHED_X: Interval = (-0.2, 0.15)
 REACHED_Y: Interval = (-0.25, 0.25)
 REACHED_Z: Interval = (0.0, 0.3)
+
+
+def fallen(positions: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tells which objects have fallen off the table.
+
+    Args:
+        positions: Of their centres, in metres; shape (..., 3).
+
+    Returns:
+        Shape (...).
+    """
+    below: NDArray[np.bool_] = positions[..., 2] < -_FALLEN
+    return below
 
 
 def add_table(simulation: Simulation, *, length: float = 1.1, centre: float = -0.3) -> None:

@@ -98,6 +98,17 @@ class Task(ABC):
         """
         raise ValueError(f"{type(self).__name__} draws its goals and takes none")
 
+    def lost(self, achieved_goals: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tells at which achieved goals an object is where no goal lies, and no arm gets it back.
+
+        Args:
+            achieved_goals: Shape (..., goal_size).
+
+        Returns:
+            Shape (...); all false by default.
+        """
+        return np.zeros(achieved_goals.shape[:-1], np.bool_)
+
     def _check_entries(self, goal: Sequence[float], bounds: Mapping[str, Interval]) -> None:
         """Refuses a goal with an entry out of its bounds.
 

@@ -128,12 +128,14 @@ def by_columns(
         return np.unravel_index(chosen, (buffer.buffer_size, buffer.n_envs))
 
     wanted = int(buffer.her_ratio * batch)
-    candidates = draw(4 * wanted if buffer.skip_reached else wanted)
+    candidates = draw(4 * wanted if buffer.skip_reached or buffer.skip_lost else wanted)
     goals = buffer._sample_goals(*candidates)
     fit = np.ones(len(goals), bool)
     if buffer.skip_reached:
         start = buffer.observations["achieved_goal"][candidates]
         fit = ~buffer._ask("compute_terminated", start, goals)
+    if buffer.skip_lost:
+        fit &= goals[:, 2] >= -0.05
     chosen = np.flatnonzero(fit)[:wanted]
     goals, new = goals[chosen], slice(len(chosen))
     recorded = draw(batch - len(chosen))
@@ -168,6 +170,8 @@ def by_columns(
         {"normalize": {"clip_obs": 1.5}},
         {"normalize": {"clip_obs": 0.5, "norm_obs_keys": ["observation"]}},
         {"observation": "both"},
+        {"env": "slide", "her": {**SKIPPING, "skip_lost": True}},
+        {"env": "slide", "her": {**HER, "skip_lost": True}},
     ],
     ids=str,
 )
@@ -205,6 +209,15 @@ def test_a_batch_is_gathered_at_once_to_the_bits_of_its_columns(
         again = {key: column[number] for key, column in buffer.observations.items()}
         done = np.full(config.n_envs, number % 7 == 6)
         buffer.add(again, again, buffer.actions[number], np.zeros(config.n_envs), done, infos)
+
+
+@pytest.mark.parametrize("skip_lost", [True, False])
+def test_the_floor_gives_no_new_goals_unless_asked_for(skip_lost: bool) -> None:
+    her = {**SKIPPING, "skip_lost": skip_lost}
+    config = RunConfig.from_dict({**PUSHES.to_dict(), "env": "slide", "her": her})
+    batch = drawn(filled_buffer(config, 220))
+    on_the_floor = batch["goal"][:, 2] < -0.05
+    assert on_the_floor.any() != skip_lost
 
 
 def test_an_object_that_lies_still_gives_no_new_goals() -> None:

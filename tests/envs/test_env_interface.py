@@ -331,7 +331,7 @@ BAD_GOALS = {
 
 
 @pytest.mark.parametrize("kind", BAD_GOALS)
-@pytest.mark.parametrize("name", ["compute_reward", "compute_terminated"])
+@pytest.mark.parametrize("name", ["compute_reward", "compute_terminated", "compute_lost"])
 def test_goals_of_another_length_are_refused(kind, name):
     env = gym.make("bullet/Push-v0").unwrapped
     with pytest.raises(ValueError, match=r"^a goal of Push is 3 numbers, got|^as many goals"):

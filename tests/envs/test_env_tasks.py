@@ -200,6 +200,18 @@ def test_where_no_gripper_is_needed_it_stays_closed(task):
     env.close()
 
 
+@pytest.mark.parametrize("task", envs.TASKS)
+def test_only_what_lies_below_the_table_is_lost(task):
+    env = make(task).unwrapped
+    goal = np.array(env.reset(seed=0)[0]["desired_goal"])
+    below = np.array([goal, goal])
+    below[1, -1] = -0.3
+    expected = [False, task not in ("reach", "flip")]
+    assert env.compute_lost(below, below).tolist() == expected
+    assert env.compute_lost(goal, goal) == expected[0]
+    env.close()
+
+
 CONTROLLED = [name for name in OBJECTS if TASK_TYPES[name].controller]
 # Where a puck goes is settled by one push.
 SUCCESSES = {"slide": 7}
