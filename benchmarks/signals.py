@@ -19,7 +19,7 @@ from agents.learners import sb3_learner
 from agents.training.loop import create_run, train_run
 
 CASES = {
-    "reach-sac": ("sac", "reach", 1_700),
+    "reach-sac": ("sac", "reach", 6_000),
     "reach-td3": ("td3", "reach", 1_700),
     "reach-tqc": ("tqc", "reach", 1_700),
     "reach-crossq": ("crossq", "reach", 1_700),
