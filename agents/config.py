@@ -202,6 +202,8 @@ class RunConfig:
             )
         if self.control != "ee":
             raise ConfigError(f"demonstrations need control 'ee', got {shown(self.control)}")
+        if self.observation == "pixels":
+            raise ConfigError("demonstrations need observation 'state' or 'both', got 'pixels'")
 
     def _check_training(self) -> None:
         off_policy = ALGORITHMS[self.algo].off_policy

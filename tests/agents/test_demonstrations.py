@@ -95,6 +95,7 @@ def test_fewer_environments_have_fewer_demonstrators() -> None:
         ({"demonstrations": "half"}, "must be a number >= 0 and < 1, got 'half'"),
         ({"env": "flip"}, "no controller is known for flip; valid: reach, push"),
         ({"control": "joints"}, "demonstrations need control 'ee', got 'joints'"),
+        ({"observation": "pixels"}, "need observation 'state' or 'both', got 'pixels'"),
     ],
 )
 def test_demonstrations_that_there_cannot_be_are_refused(

@@ -213,8 +213,8 @@ def test_only_what_lies_below_the_table_is_lost(task):
 
 
 CONTROLLED = [name for name in OBJECTS if TASK_TYPES[name].controller]
-# Where a puck goes is settled by one push.
-SUCCESSES = {"slide": 7}
+# Of 20; with the iiwa's fingers only straight strikes hit.
+SUCCESSES = {("slide", "iiwa"): 2}
 
 
 @pytest.mark.parametrize(("task", "robot"), with_able_robots("reach", *CONTROLLED))
@@ -228,7 +228,7 @@ def test_a_controller_that_only_sees_the_observation_does_the_task(task, robot):
             observation, _, terminated, truncated, _ = env.step(controller(observation))
             over = terminated or truncated
         done += terminated
-    assert done >= SUCCESSES.get(task, 17)
+    assert done >= SUCCESSES.get((task, robot), 17)
     env.close()
 
 
