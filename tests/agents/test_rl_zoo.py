@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -12,6 +15,7 @@ from stable_baselines3 import SAC
 
 import envs
 from agents import ALGORITHMS, RunConfig, load_preset
+from agents.hyperparameters import CLASSES
 from agents.learners.environments import make_env
 from agents.learners.hindsight import EpisodicHerReplayBuffer
 from agents.learners.layer_norm import LayerNormReLU
@@ -38,6 +42,15 @@ ZOO_KEYS = {
 }
 
 
+def with_classes(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    named = hyperparameters["policy_kwargs"]
+    policy_kwargs = {
+        key: resolve_name(CLASSES[key][value]) if key in CLASSES else value
+        for key, value in named.items()
+    }
+    return {**hyperparameters, "policy_kwargs": policy_kwargs}
+
+
 @pytest.mark.parametrize("algo", ZOO_ALGORITHMS)
 def test_a_config_holds_every_task_as_its_preset_has_it(algo: str) -> None:
     # It holds the tasks that there were when it was imported, perhaps by a test that added one.
@@ -56,7 +69,9 @@ def test_a_config_holds_every_task_as_its_preset_has_it(algo: str) -> None:
         env.close()
         trained.close()
         rest = {key: value for key, value in entry.items() if key not in ZOO_KEYS}
-        assert {"policy": entry["policy"], **rest} == config.hyperparameters
+        if isinstance(written := rest.get("policy_kwargs"), str):
+            rest["policy_kwargs"] = eval(written, {"importlib": importlib})
+        assert {"policy": entry["policy"], **rest} == with_classes(config.hyperparameters)
         assert entry.get("replay_buffer_kwargs") == config.her
         assert ("replay_buffer_class" in entry) == (config.her is not None)
         noise = config.action_noise or {"kind": None, "sigma": None}
