@@ -41,7 +41,7 @@ def features(achieved: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
     return found[:, 5:].reshape(-1, 2, 3, 3)
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(st.integers(0, 2**32 - 2))
 def test_features_are_the_orientation_and_the_turn_that_is_left(seed: int) -> None:
     achieved, turn = rotations(seed), rotations(seed + 1)
     found = features(tensor(achieved), tensor(turn * achieved)).numpy()
