@@ -396,19 +396,23 @@ def test_ranges_are_read_from_flags() -> None:
 
 
 def test_ranges_from_flags_go_over_those_of_a_preset_for_training_alone() -> None:
-    preset = resolve_config(TrainArguments(env="stack"))
-    assert preset.training_env_kwargs == {"placed": 0.5, "grasped": 0.5}
-    config = resolve_config(TrainArguments(env="stack", env_kwargs=("grasped=0.1", "goal_x=0")))
+    task = "pick_and_place"
+    assert resolve_config(TrainArguments(env=task)).training_env_kwargs == {"grasped": 0.5}
+    other = resolve_config(TrainArguments(env=task, env_kwargs=("goal_x=0",)))
+    assert other.training_env_kwargs == {"grasped": 0.5}
+    config = resolve_config(TrainArguments(env=task, env_kwargs=("grasped=0.1", "goal_x=0")))
     assert config.env_kwargs == {"grasped": 0.1, "goal_x": 0}
-    assert config.training_env_kwargs == {"placed": 0.5}
+    assert config.training_env_kwargs == {}
     assert env_arguments(config, training=True)["grasped"] == 0.1
 
 
-def test_only_what_a_flag_gave_is_called_by_it() -> None:
+def test_only_what_a_flag_gave_is_called_by_it(tmp_path: Path) -> None:
+    placed = {**load_preset("sac", "stack"), "training_env_kwargs": {"placed": 0.5}}
+    (tmp_path / "placed.yaml").write_text(yaml.safe_dump(placed))
     # Room there is for the cubes, but not for episodes that begin with one of them placed.
     words = ("object_x=-0.08,0.08", "object_y=0", "goal_x=0", "goal_y=0")
     with pytest.raises(ConfigError, match=r"^training_env_kwargs: Stack needs room"):
-        resolve_config(TrainArguments(env="stack", env_kwargs=words))
+        resolve_config(TrainArguments(config=tmp_path / "placed.yaml", env_kwargs=words))
 
 
 @pytest.mark.parametrize(
