@@ -165,10 +165,9 @@ def mean_distance_to_nearest(points: NDArray[np.float64], others: NDArray[np.flo
         others: Shape (m, dimensions); likewise.
     """
     points, others = (p[:: -(-len(p) // _NEAREST_AMONG)] for p in (points, others))
-    # |a - b|² = |a|² - 2ab + |b|², by a tenth of the time of the differences.
-    squares = (others**2).sum(1) - 2.0 * points @ others.T
-    nearest = (points**2).sum(1) + squares.min(1)
-    return float(np.sqrt(np.maximum(nearest, 0.0)).mean())
+    # |a - b|² - |a|² = |b|² - 2ab tells which is nearest in a tenth of the time of differences.
+    nearest = ((others**2).sum(1) - 2.0 * points @ others.T).argmin(1)
+    return float(np.linalg.norm(points - others[nearest], axis=1).mean())
 
 
 def input_shape(inputs: NDArray[np.float64], clip: float | None) -> tuple[float, float, float]:

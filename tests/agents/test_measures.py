@@ -101,7 +101,7 @@ def test_input_shape_tells_constant_clipped_and_large_entries():
 def test_distance_to_the_nearest_is_that_of_a_shift(shift):
     points = np.array([[0.0, 0.0], [100.0, 0.0]])
     moved = points + np.array([0, shift])
-    assert mean_distance_to_nearest(moved, points) == pytest.approx(shift, abs=1e-6)
+    assert mean_distance_to_nearest(moved, points) == pytest.approx(shift)
 
 
 def test_correlation_is_numpys_and_undefined_for_constants():
